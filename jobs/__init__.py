@@ -1,0 +1,1 @@
+"""Programs for spark-submit: parse, open a session, call the stages, return an exit code."""

@@ -1,0 +1,217 @@
+"""The tables: names, columns, types and keys, as plain strings in Spark's DDL."""
+
+from dataclasses import dataclass
+
+MONEY = "DECIMAL(18,4)"
+"""Every amount and price. Sums of decimals are exact, so partitioning cannot change them."""
+
+EVENT_TYPES = ("purchase", "return", "view", "click", "cart", "search", "review")
+
+PRICE_RELATIONS = ("below", "at", "above")
+"""Unit price against the product's reference price."""
+
+PRICE_LEVELS = ("cheap", "inexpensive", "mid-priced", "pricey", "dear")
+"""Unit price within its category, cheapest first."""
+
+DISCOUNT_THRESHOLD = 0.05
+"""A price this share or more under (over) the reference price is 'below' ('above') it."""
+
+STATUS_SCORED = "scored"
+STATUS_NO_HISTORY = "no_history"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; ``required`` ones may not be null. ``optional_in_source`` ones may be left unmapped."""
+
+    name: str
+    type: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table contract. ``key`` columns identify a row; ``partition`` columns lay it out."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if column.required)
+
+    @property
+    def ddl(self) -> str:
+        """The schema as Spark reads it: ``name TYPE, name TYPE``."""
+        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
+
+    def type_of(self, name: str) -> str:
+        return next(column.type for column in self.columns if column.name == name)
+
+
+EVENTS = Table(
+    "events",
+    (
+        Column("event_id", "STRING", True),
+        Column("user_id", "STRING", True),
+        Column("order_id", "STRING"),
+        Column("event_time", "TIMESTAMP", True),
+        Column("event_type", "STRING", True),
+        Column("product_id", "STRING"),
+        Column("quantity", MONEY),
+        Column("unit_price", MONEY),
+        Column("list_price", MONEY),
+        Column("amount", MONEY),
+        Column("text", "STRING"),
+        Column("reference_price", MONEY),
+        Column("price_relation", "STRING"),
+        Column("price_level", "STRING"),
+        Column("content_hash", "STRING", True),
+        Column("ingested_at", "TIMESTAMP", True),
+    ),
+    key=("event_id",),
+)
+"""What users did. Quantities are positive and amounts net of discount; the type carries the sign."""
+
+STAMPED = ("reference_price", "price_relation", "price_level", "ingested_at")
+"""Event columns made at load and never revised."""
+
+PRODUCTS = Table(
+    "products",
+    (
+        Column("product_id", "STRING", True),
+        Column("title", "STRING"),
+        Column("category", "STRING"),
+        Column("brand", "STRING"),
+        Column("description", "STRING"),
+        Column("text_hash", "STRING", True),
+    ),
+    key=("product_id",),
+)
+"""The catalogue as it is now. ``category`` is a path from coarse to fine, joined by ' > '."""
+
+USERS = Table(
+    "users",
+    (
+        Column("user_id", "STRING", True),
+        Column("signup", "DATE"),
+        Column("country", "STRING"),
+        Column("attributes", "MAP<STRING, STRING>"),
+    ),
+    key=("user_id",),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    (
+        Column("run_id", "STRING", True),
+        Column("source", "STRING", True),
+        Column("source_table", "STRING", True),
+        Column("target", "STRING", True),
+        Column("reason", "STRING", True),
+        Column("source_row", "STRING", True),
+        Column("quarantined_at", "TIMESTAMP", True),
+    ),
+    key=("run_id", "target", "source_row"),
+)
+"""Rows that were not loaded. ``reason`` is one of ``ulvspark.history.quarantine``; ``source_row`` is JSON."""
+
+HISTORY_TYPE = (
+    "STRUCT<profile: MAP<STRING, STRING>, events: ARRAY<STRUCT<"
+    "event_type: STRING, order_id: STRING, gap_days: INT, quantity: DOUBLE, price_relation: STRING, "
+    "price_level: STRING, title: STRING, category: STRING, brand: STRING, text: STRING>>>"
+)
+"""What is read of a user: the profile and the last N events, newest first.
+
+``gap_days`` is the whole local days since the event before (older); null for a user's first event.
+``order_id`` is a per-history ordinal (\"0\" is the newest order), never the platform's id.
+"""
+
+USER_VECTORS = Table(
+    "user_vectors",
+    (
+        Column("user_encoder_version", "STRING", True),
+        Column("history_hash", "STRING", True),
+        Column("vector", "BINARY", True),
+        Column("created_at", "TIMESTAMP", True),
+    ),
+    key=("user_encoder_version", "history_hash"),
+    partition=("user_encoder_version",),
+)
+"""The cache of encoded users; ``vector`` is little-endian float32."""
+
+POPULATIONS = Table(
+    "populations",
+    (
+        Column("run_id", "STRING", True),
+        Column("as_of_date", "DATE", True),
+        Column("users", "BIGINT", True),
+        Column("platform_scale", "DOUBLE", True),
+        Column("knots", "MAP<STRING, ARRAY<DOUBLE>>", True),
+    ),
+    key=("run_id", "as_of_date"),
+)
+"""The platform on a date: what turns money into ranks (knots) and spend into units (scale)."""
+
+LABELS = (
+    Column("spend", "DOUBLE", True),
+    Column("churned", "INT", True),
+    Column("price_sensitivity", "DOUBLE"),
+)
+"""Training labels from [as_of, as_of + horizon). Spend is max(0, net spend) in the warehouse's currency."""
+
+SCORE_COLUMNS = (
+    Column("user_id", "STRING", True),
+    Column("as_of_date", "DATE", True),
+    Column("horizon_days", "INT", True),
+    Column("currency", "STRING", True),
+    Column("ulv_tier", "STRING"),
+    Column("raw_tier", "STRING"),
+    Column("previous_tier", "STRING"),
+    Column("tier_probabilities", "MAP<STRING, DOUBLE>"),
+    Column("expected_value", "DOUBLE"),
+    Column("expected_value_median", "DOUBLE"),
+    Column("expected_value_low", "DOUBLE"),
+    Column("expected_value_high", "DOUBLE"),
+    Column("churn_probability", "DOUBLE"),
+    Column("price_sensitivity", "DOUBLE"),
+    Column("status", "STRING", True),
+    Column("model_version", "STRING", True),
+    Column("run_id", "STRING", True),
+    Column("scored_at", "TIMESTAMP", True),
+)
+
+SCORES = Table("ulv_scores", SCORE_COLUMNS, key=("user_id",))
+"""One row a user, of the newest date scored."""
+
+SCORES_HISTORY = Table("ulv_scores_history", SCORE_COLUMNS, key=("user_id", "as_of_date"), partition=("as_of_date",))
+
+RUNS = Table(
+    "ulv_runs",
+    (
+        Column("run_id", "STRING", True),
+        Column("job", "STRING", True),
+        Column("as_of_date", "DATE"),
+        Column("model_version", "STRING"),
+        Column("verdict", "STRING", True),
+        Column("reason", "STRING"),
+        Column("started_at", "TIMESTAMP", True),
+        Column("finished_at", "TIMESTAMP", True),
+        Column("versions_read", "MAP<STRING, BIGINT>"),
+        Column("versions_written", "MAP<STRING, BIGINT>"),
+        Column("counts", "MAP<STRING, BIGINT>"),
+        Column("seconds", "MAP<STRING, DOUBLE>"),
+        Column("metrics", "MAP<STRING, DOUBLE>"),
+    ),
+    key=("run_id",),
+)
+"""One row a run of a job. ``verdict`` is 'done', 'refused' or 'failed'."""
+
+TRAINING_SET = "training_set"
+"""Behaviour (see ``ulvspark.history.behaviour``) of eligible users at each origin, and ``LABELS``."""

@@ -1,0 +1,116 @@
+"""A data set: where a company's tables are, how they map to the contract, and its temporal protocol."""
+
+from datetime import date, timedelta
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from ulvspark.contract.config import Strict
+from ulvspark.contract.spec import HistorySpec
+
+
+def _known_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"unknown time zone {name!r}; use an IANA name such as Europe/London") from None
+    return name
+
+
+class ReadFrom(Strict):
+    """One source table. ``options`` go to Spark's reader; ``${NAME}`` in them is an environment variable."""
+
+    format: Literal["delta", "parquet", "csv", "jdbc"]
+    path: str | None = None
+    """A file or folder, relative to the source root; or an s3a:// address."""
+    table: str | None = None
+    """A catalog table (delta) or the remote table (jdbc)."""
+    options: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("give either path or table")
+        return self
+
+
+class TableMapping(Strict):
+    """How a source table becomes a contract table: an SQL expression per contract column."""
+
+    read: ReadFrom
+    columns: dict[str, str]
+    filter: str | None = None
+    """SQL condition; rows for which it is not true are left out, uncounted."""
+    latest_by: str | None = None
+    """SQL expression; of the rows with one key only the one with the largest value is kept."""
+    time_zone: str | None = None
+    """Time zone of the source's local times; the platform's where not given."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        return name if name is None else _known_time_zone(name)
+
+
+class Protocol(Strict):
+    """Dates of training and testing. A label window is [as_of, as_of + horizon_days)."""
+
+    horizon_days: int = Field(ge=1)
+    training_origins: tuple[date, ...] = Field(min_length=1)
+    validation_cut: date
+    """Choices are made on users as of this date."""
+    test_cut: date
+    """Reported once; never chosen on."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.closes(self.validation_cut) > self.test_cut:
+            raise ValueError("the label window of validation_cut must close by test_cut")
+        if not self.origins_closed_by(self.validation_cut):
+            raise ValueError("no training origin's label window closes by validation_cut")
+        return self
+
+    def closes(self, as_of: date) -> date:
+        """The first date after the label window of ``as_of``."""
+        return as_of + timedelta(days=self.horizon_days)
+
+    def origins_closed_by(self, cut: date) -> tuple[date, ...]:
+        """Training origins whose labels were fully known on ``cut``, the validation cut among them if it was."""
+        origins = {*self.training_origins, self.validation_cut}
+        return tuple(sorted(origin for origin in origins if self.closes(origin) <= cut))
+
+    @property
+    def dates(self) -> tuple[date, ...]:
+        """Every date that a training set needs rows for."""
+        return tuple(sorted({*self.training_origins, self.validation_cut, self.test_cut}))
+
+
+class SourceConfig(Strict):
+    """A data set's YAML (``conf/sources/*.yaml``)."""
+
+    name: str
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    time_zone: str
+    """The platform's: ``as_of`` is local midnight here."""
+    events: tuple[TableMapping, ...] = Field(min_length=1)
+    products: TableMapping | None = None
+    users: TableMapping | None = None
+    protocol: Protocol
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        return _known_time_zone(name)
+
+
+class TrainingSetMeta(Strict):
+    """What a training set was made with; stored with it, copied into the bundle."""
+
+    run_id: str
+    history_spec: HistorySpec
+    protocol: Protocol
+    currency: str
+    time_zone: str
+    data_versions: dict[str, int]
+    """Delta versions of events, products and users that were read."""

@@ -1,0 +1,93 @@
+"""Specs that shape the model's input and output. They are frozen in the bundle and cannot be set when scoring."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ulvspark.contract.config import Strict
+
+
+class HistorySpec(Strict):
+    """Which behaviour is computed as of a date."""
+
+    windows_days: tuple[int, ...] = (30, 91, 183, 365)
+    last_events: int = Field(32, ge=1)
+
+    @property
+    def money_numbers(self) -> tuple[str, ...]:
+        """Numbers in the warehouse's currency. Models see only their ranks within the platform."""
+        windows = tuple(f"net_spend_{days}d" for days in self.windows_days)
+        return (*windows, "net_spend", "order_value")
+
+    @property
+    def count_numbers(self) -> tuple[str, ...]:
+        """Counts and day counts; models see log(1 + x)."""
+        windows = tuple(f"orders_{days}d" for days in self.windows_days)
+        activity = tuple(f"{kind}_events" for kind in ("view", "click", "cart", "search", "review"))
+        return (
+            "recency_days", "tenure_days", "signup_days", "orders", *windows, "active_days",
+            "gap_mean_days", "gap_std_days", "products", "categories", "items", *activity,
+        )  # fmt: skip
+
+    @property
+    def share_numbers(self) -> tuple[str, ...]:
+        """Shares in [0, 1]; models see them as they are."""
+        return ("return_share", "discount_share", "below_reference_share")
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All numbers of a user, in the order of the behaviour table."""
+        return (*self.money_numbers, *self.count_numbers, *self.share_numbers)
+
+
+class TextSpec(Strict):
+    """How a history becomes tokens."""
+
+    max_tokens: int = Field(128, ge=8)
+    profile_max_words: int = Field(24, ge=0)
+
+
+class TierSpec(Strict):
+    """Value tiers, lowest first. Tier ``i`` holds spend in [bounds[i - 1], bounds[i]), in units of ``unit``."""
+
+    names: tuple[str, ...]
+    bounds: tuple[float, ...]
+    unit: Literal["platform_scale", "currency"]
+    means: tuple[float, ...]
+    """Mean training spend of each tier in platform scales."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.names) < 2 or len(set(self.names)) != len(self.names):
+            raise ValueError("give two or more different tier names")
+        if len(self.bounds) != len(self.names) - 1 or len(self.means) != len(self.names):
+            raise ValueError("K tiers have K - 1 bounds and K means")
+        if any(low >= high for low, high in zip(self.bounds, self.bounds[1:], strict=False)):
+            raise ValueError("tier bounds must rise strictly; use fewer tiers or other quantiles")
+        return self
+
+
+Head = Literal["tier", "spend", "churn", "price_sensitivity"]
+HEADS: tuple[Head, ...] = ("tier", "spend", "churn", "price_sensitivity")
+
+
+class NetworkSpec(Strict):
+    """The architecture around the base encoder."""
+
+    unit: Literal["history"] = "history"
+    """What the encoder reads at a time: ``history`` is a user's last events as one text."""
+    pooling: Literal["mean", "cls", "last"] = "mean"
+    vector_size: int = Field(128, ge=1)
+    hidden_size: int = Field(128, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    use_text: bool = True
+    use_numbers: bool = True
+    heads: tuple[Head, ...] = HEADS
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.heads:
+            raise ValueError("name at least one head")
+        if not (self.use_text or self.use_numbers):
+            raise ValueError("use_text and use_numbers are both off, which leaves nothing to read")
+        return self

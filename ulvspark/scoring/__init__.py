@@ -1,0 +1,1 @@
+"""Spark around the model: encode who changed, decide for everyone, give tiers."""

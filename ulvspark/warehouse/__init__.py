@@ -1,0 +1,1 @@
+"""Tables out: session, pinned reads and idempotent writes, verification, publication."""
