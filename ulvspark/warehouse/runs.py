@@ -1,0 +1,115 @@
+"""The run report: what a job read, wrote and counted, as one row of ``ulv_runs``."""
+
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import Self
+
+from ulvspark.contract import schema
+from ulvspark.contract.errors import ExpectedError, RefusedError
+from ulvspark.warehouse.tables import Warehouse
+
+logger = logging.getLogger(__name__)
+
+DONE, REFUSED, FAILED = "done", "refused", "failed"
+
+
+def new_run_id(job: str) -> str:
+    """A name for one run of ``job``: the job, the start in UTC and a random suffix."""
+    return f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass
+class Stage:
+    """One step of a run, under way."""
+
+    name: str
+    counted: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str, number: int) -> None:
+        """Report ``number`` of ``what`` (a snake_case name) for this step."""
+        self.counted[what] = number
+
+
+class RunLog:
+    """Collects a run's report and appends it to ``ulv_runs`` when the ``with`` block ends, however it ends.
+
+    Of an unexpected error only the type is kept: its message may quote users' data.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, job: str, run_id: str, as_of: date | None = None, model_version: str | None = None
+    ) -> None:
+        self.warehouse = warehouse
+        self.job = job
+        self.run_id = run_id
+        self.as_of = as_of
+        self.model_version = model_version
+        self.started_at = datetime.now(UTC)
+        self.counts: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
+        self.versions_read: dict[str, int] = {}
+        self.versions_written: dict[str, int] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a step; its counts join the run's, and one line of the log says what came of it."""
+        logger.info("%s ...", name)
+        stage, started = Stage(name), time.perf_counter()
+        try:
+            yield stage
+        finally:
+            self.seconds[name] = round(time.perf_counter() - started, 3)
+            self.counts.update(stage.counted)
+        numbers = "".join(f"{number:,} {what.replace('_', ' ')}, " for what, number in stage.counted.items())
+        logger.info("%s: %s%.1f s", name, numbers, self.seconds[name])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        verdict, reason = _verdict(error)
+        self._append(verdict, reason)
+        logger.info("run %s: %s", self.run_id, verdict)
+
+    def _append(self, verdict: str, reason: str | None) -> None:
+        row = {
+            "run_id": self.run_id,
+            "job": self.job,
+            "as_of_date": self.as_of,
+            "model_version": self.model_version,
+            "verdict": verdict,
+            "reason": reason,
+            "started_at": self.started_at,
+            "finished_at": datetime.now(UTC),
+            "versions_read": self.versions_read,
+            "versions_written": self.versions_written,
+            "counts": self.counts,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+        self.warehouse.ensure(schema.RUNS)
+        ordered = tuple(row[name] for name in schema.RUNS.names)
+        self.warehouse.append(self.warehouse.spark.createDataFrame([ordered], schema.RUNS.ddl), schema.RUNS.name)
+
+
+def _verdict(error: BaseException | None) -> tuple[str, str | None]:
+    if error is None:
+        return DONE, None
+    if isinstance(error, RefusedError):
+        return REFUSED, _one_line(error)
+    if isinstance(error, ExpectedError):
+        return FAILED, _one_line(error)
+    return FAILED, type(error).__name__
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
