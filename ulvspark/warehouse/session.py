@@ -1,0 +1,70 @@
+"""The Spark session: the same settings on a laptop, under spark-submit and in tests."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from ulvspark.contract.errors import ExpectedError
+
+DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.4.0"
+S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.4.2"
+
+SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # One meaning of an instant everywhere; local time enters only through named time zones.
+    "spark.sql.session.timeZone": "UTC",
+    # A bad value in a company's row becomes a null that quarantine can name, instead of ending the night.
+    "spark.sql.ansi.enabled": "false",
+    # Files written by pandas hold nanoseconds, which Spark's timestamp does not; a mapping converts the number.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # The model is cached in the worker process, so workers must outlive their tasks.
+    "spark.python.worker.reuse": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+
+LAPTOP_SETTINGS = {
+    "spark.driver.memory": "4g",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+"""Used only when no master is given from outside: one machine needs neither many partitions nor a user interface."""
+
+
+def get_session(app: str) -> SparkSession:
+    """The running session, or a new one: on the master given by spark-submit, else on all cores of this machine.
+
+    Raises ExpectedError when worker reuse was switched off from outside.
+    """
+    builder = SparkSession.builder.appName(app)
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    if _launched_here():
+        builder = _on_this_machine(builder)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    _check_worker_reuse(session)
+    return session
+
+
+def _launched_here() -> bool:
+    """True when this process starts the JVM itself; under spark-submit the JVM started this process."""
+    return "PYSPARK_GATEWAY_PORT" not in os.environ
+
+
+def _on_this_machine(builder: SparkSession.Builder) -> SparkSession.Builder:
+    builder = builder.config("spark.jars.packages", DELTA_PACKAGE).config("spark.pyspark.python", sys.executable)
+    if "MASTER" not in os.environ:
+        builder = builder.master("local[*]")
+        for key, value in LAPTOP_SETTINGS.items():
+            builder = builder.config(key, value)
+    return builder
+
+
+def _check_worker_reuse(session: SparkSession) -> None:
+    if session.conf.get("spark.python.worker.reuse") != "true":
+        raise ExpectedError("spark.python.worker.reuse is off, so every task would load the model; set it to true")

@@ -1,0 +1,167 @@
+"""Delta tables under one root: pinned reads, idempotent writes. The only module that says how a table is kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.schema import EVENTS, Table
+
+CATALOG = "catalog:"
+CURRENCY = "ulvspark.currency"
+TIME_ZONE = "ulvspark.time_zone"
+
+
+@dataclass(frozen=True)
+class WarehouseSettings:
+    """What holds for the whole warehouse: one currency, and the time zone in which ``as_of`` is midnight."""
+
+    currency: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class MergeCounts:
+    """Rows a merge changed."""
+
+    inserted: int
+    updated: int
+
+
+class Warehouse:
+    """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def identifier(self, name: str) -> str:
+        """The table as SQL names it."""
+        if self.root.startswith(CATALOG):
+            return f"{self.root.removeprefix(CATALOG)}.{name}"
+        return f"delta.`{self.root}/{name}`"
+
+    def exists(self, name: str) -> bool:
+        if self.root.startswith(CATALOG):
+            return self.spark.catalog.tableExists(self.identifier(name))
+        return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")
+
+    def version(self, name: str) -> int:
+        """The newest version of a table. Raises ExpectedError when there is no such table."""
+        (newest,) = self._delta(name).history(1).select("version").collect()
+        return int(newest["version"])
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """A table as of ``version`` (its newest if not given). Raises ExpectedError when there is no such table."""
+        self._check_exists(name)
+        if version is None:
+            return self.spark.table(self.identifier(name))
+        return self.spark.sql(f"SELECT * FROM {self.identifier(name)} VERSION AS OF {version}")  # noqa: S608
+
+    def ensure(self, table: Table, properties: Mapping[str, str] | None = None) -> None:
+        """Create ``table`` empty unless it is there, with the change feed on from its first version."""
+        if self.exists(table.name):
+            return
+        builder = DeltaTable.createIfNotExists(self.spark)
+        if self.root.startswith(CATALOG):
+            builder = builder.tableName(self.identifier(table.name))
+        else:
+            builder = builder.location(f"{self.root}/{table.name}")
+        builder = builder.addColumns(self.spark.createDataFrame([], table.ddl).schema)
+        if table.partition:
+            builder = builder.partitionedBy(*table.partition)
+        for key, value in {"delta.enableChangeDataFeed": "true", **(properties or {})}.items():
+            builder = builder.property(key, value)
+        builder.execute()
+
+    def append(self, frame: DataFrame, name: str) -> int:
+        """Add rows to an existing table; returns its new version."""
+        return self._write(frame, name, mode="append")
+
+    def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
+        """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
+        options = {"replaceWhere": where} if where else {"overwriteSchema": "true"}
+        return self._write(frame, name, "overwrite", partition_by, options)
+
+    def merge(self, frame: DataFrame, table: Table, update_when: str | None) -> MergeCounts:
+        """Merge rows by the table's key, each key at most once in ``frame``.
+
+        ``update_when`` is an SQL condition on t (the table) and s (the rows) under which a known row is replaced;
+        None only inserts.
+        """
+        on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)
+        merge = self._delta(table.name).alias("t").merge(frame.alias("s"), on)
+        if update_when is not None:
+            merge = merge.whenMatchedUpdateAll(condition=update_when)
+        merge.whenNotMatchedInsertAll().execute()
+        return self._merge_counts(table.name)
+
+    def properties(self, name: str) -> dict[str, str]:
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
+        return {row["key"]: row["value"] for row in rows}
+
+    def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
+        """Set table properties; needs no rewrite of data."""
+        pairs = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
+        self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({pairs})")
+
+    def settings(self) -> WarehouseSettings:
+        """Currency and time zone, as the first load set them. Raises ExpectedError when nothing was loaded."""
+        properties = self.properties(EVENTS.name)
+        return WarehouseSettings(properties[CURRENCY], properties[TIME_ZONE])
+
+    def drop(self, name: str) -> None:
+        """Remove a table and its files."""
+        if self.root.startswith(CATALOG):
+            self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
+            return
+        context = self.spark.sparkContext
+        path = context._jvm.org.apache.hadoop.fs.Path(f"{self.root}/{name}")  # type: ignore[union-attr]
+        path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
+
+    def _delta(self, name: str) -> DeltaTable:
+        self._check_exists(name)
+        if self.root.startswith(CATALOG):
+            return DeltaTable.forName(self.spark, self.identifier(name))
+        return DeltaTable.forPath(self.spark, f"{self.root}/{name}")
+
+    def _check_exists(self, name: str) -> None:
+        if not self.exists(name):
+            raise ExpectedError(f"warehouse {self.root} has no table {name}; run the job that writes it first")
+
+    def _checked(self, name: str) -> str:
+        self._check_exists(name)
+        return self.identifier(name)
+
+    def _write(
+        self,
+        frame: DataFrame,
+        name: str,
+        mode: str,
+        partition_by: Sequence[str] = (),
+        options: Mapping[str, str] | None = None,
+    ) -> int:
+        writer = frame.write.format("delta").mode(mode).options(**(options or {}))
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        if self.root.startswith(CATALOG):
+            writer.saveAsTable(self.identifier(name))
+        else:
+            writer.save(f"{self.root}/{name}")
+        return self.version(name)
+
+    def _merge_counts(self, name: str) -> MergeCounts:
+        metrics = self._delta(name).history(1).select(
+            F.col("operationMetrics")["numTargetRowsInserted"].cast("long").alias("inserted"),
+            F.col("operationMetrics")["numTargetRowsUpdated"].cast("long").alias("updated"),
+        )  # fmt: skip
+        (newest,) = metrics.collect()
+        return MergeCounts(int(newest["inserted"] or 0), int(newest["updated"] or 0))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
