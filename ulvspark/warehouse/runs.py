@@ -20,8 +20,8 @@ DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
 def new_run_id(job: str) -> str:
-    """A name for one run of ``job``: the job, the start in UTC and a random suffix."""
-    return f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    """A name for one run of ``job``: the job, the start in UTC and a random suffix; fit to be part of a table name."""
+    return f"{job}_{datetime.now(UTC):%Y%m%d_%H%M%S}_{uuid.uuid4().hex[:8]}"
 
 
 @dataclass
