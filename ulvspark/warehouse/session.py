@@ -57,7 +57,9 @@ def _launched_here() -> bool:
 
 
 def _on_this_machine(builder: SparkSession.Builder) -> SparkSession.Builder:
-    builder = builder.config("spark.jars.packages", DELTA_PACKAGE).config("spark.pyspark.python", sys.executable)
+    # Workers take this interpreter; spark.pyspark.python is only read by spark-submit.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = builder.config("spark.jars.packages", DELTA_PACKAGE)
     if "MASTER" not in os.environ:
         builder = builder.master("local[*]")
         for key, value in LAPTOP_SETTINGS.items():
