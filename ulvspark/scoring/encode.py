@@ -1,0 +1,67 @@
+"""Histories not yet read by this encoder -> user vectors. BERT runs here and nowhere else."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.contract import schema
+from ulvspark.contract.config import Strict
+from ulvspark.scoring import workers
+
+
+class EncodeConfig(Strict):
+    """How encoding is spread over tasks. Nothing here changes a vector."""
+
+    histories_per_task: int = Field(ge=1)
+    """About this many histories a task, and never fewer tasks than cores."""
+
+
+def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
+    """history_hash and vector of one encoder, one row a hash even where two runs encoded the same history."""
+    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version)
+    return ours.select("history_hash", "vector").dropDuplicates(["history_hash"])
+
+
+def missing_histories(behaviour: DataFrame, known: DataFrame) -> DataFrame:
+    """history_hash and history of those that ``known`` lacks, each hash once."""
+    histories = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash", "history")
+    return histories.join(known, "history_hash", "left_anti").dropDuplicates(["history_hash"])
+
+
+def encode(
+    missing: DataFrame, number: int, bundle: str, user_encoder_version: str, now: datetime, config: EncodeConfig
+) -> DataFrame:
+    """``number`` missing histories as rows of ``user_vectors``. ``bundle`` is the name it was shipped under."""
+    cores = missing.sparkSession.sparkContext.defaultParallelism
+    # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
+    tasks = max(cores, -(-number // config.histories_per_task))
+    vectors = missing.repartition(tasks).mapInPandas(
+        partial(_encode_batches, bundle=bundle), "history_hash STRING, vector BINARY"
+    )
+    facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
+    return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
+
+
+def _encode_batches(batches: Iterator[pd.DataFrame], bundle: str) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        vectors = workers.predictor(bundle).encode([_as_written(history) for history in batch["history"]])
+        rows = [row.tobytes() for row in vectors.astype("<f4")]
+        yield pd.DataFrame({"history_hash": batch["history_hash"], "vector": rows})
+
+
+def _as_written(history: dict[str, Any]) -> dict[str, Any]:
+    """The history with its events as a list again, which Arrow hands over as an array."""
+    return {**history, "events": list(history["events"])}
+
+
+def vectors_from_bytes(column: pd.Series) -> np.ndarray:
+    """Vectors (n, vector_size) float32 of a ``vector`` column; n must be at least 1."""
+    # Joined into a bytearray, since torch wants memory it might write to.
+    return np.frombuffer(bytearray().join(column), dtype="<f4").reshape(len(column), -1)
