@@ -77,7 +77,7 @@ class NetworkSpec(Strict):
     unit: Literal["history"] = "history"
     """What the encoder reads at a time: ``history`` is a user's last events as one text."""
     pooling: Literal["mean", "cls", "last"] = "mean"
-    vector_size: int = Field(128, ge=1)
+    vector_size: int = Field(128, ge=2)  # the norm over a single number is always 0
     hidden_size: int = Field(128, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     use_text: bool = True

@@ -1,0 +1,69 @@
+"""Tiny random models: a WordPiece tokenizer of letters and a few words, and a BERT of two narrow layers."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
+from ulvspark.history.features import feature_names
+from ulvspark.model.bundle import BundleFacts
+from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
+
+SENTENCE = (
+    "customer from bought returned viewed clicked put in cart searched reviewed something usual price below above "
+    "cheap inexpensive pricey dear day days week weeks month months year years earlier red white woolly holder mug"
+)
+WORDS = SENTENCE.split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CHARACTERS = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    pieces = [*SPECIAL, *WORDS, *CHARACTERS, *(f"##{character}" for character in CHARACTERS)]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    core = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    core.normalizer = normalizers.BertNormalizer()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def bert_folder(folder: Path) -> Path:
+    """A base model as Hugging Face saves it: random BERT and its tokenizer."""
+    torch.manual_seed(0)
+    words = tokenizer()
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=512,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def facts(network: NetworkSpec | None = None, text: TextSpec | None = None) -> BundleFacts:
+    """Facts of a made-up bundle with three tiers."""
+    return BundleFacts(
+        history=HistorySpec(), text=text or TextSpec(), network=network or NetworkSpec(vector_size=16, hidden_size=8),
+        tiers=TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0)),
+        horizon_days=90, currency="GBP", time_zone="Europe/London", base_model="tiny-bert",
+        data_versions={"events": 3, "products": 1, "users": 1}, training_origins=(date(2020, 1, 1), date(2020, 2, 1)),
+        metrics={"spearman": 0.5}, seed=7, code_version="0.1.0", config={"epochs": 1},
+    )  # fmt: skip
+
+
+def network(about: BundleFacts, base: Path | None) -> UserValueNetwork:
+    """A random network for ``about``, whose features have been given statistics."""
+    torch.manual_seed(about.seed)
+    features = len(feature_names(about.history))
+    backbone = load_backbone(base) if about.network.use_text and base is not None else None
+    made = build_network(about.network, backbone, features, len(about.tiers.names))
+    made.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
+    return made

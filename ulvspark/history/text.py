@@ -1,0 +1,180 @@
+"""The one renderer: a user's history to the text that the model reads, and where each field stands in it.
+
+Time appears only as gaps between events and money only as words relative to the product and its category, so a text
+changes when the user acts and not from one night to the next, and carries no currency. What is usual (a price at its
+reference, a mid-priced product, a quantity of one) is left unsaid: a text has few tokens to spend.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ulvspark.contract.spec import TextSpec
+
+Segment = Literal["profile", "events"]
+
+MAX_WORDS, MAX_CHARACTERS = 24, 200
+"""What is read of one value, be it a title, a search, a review or a profile attribute; the rest is cut."""
+
+VERBS = {
+    "purchase": "bought", "return": "returned", "view": "viewed", "click": "clicked", "cart": "put in cart",
+    "search": "searched", "review": "reviewed",
+}  # fmt: skip
+
+RELATION_WORDS = {"below": "below usual price", "above": "above usual price"}
+LEVEL_WORDS = {"cheap": "cheap", "inexpensive": "inexpensive", "pricey": "pricey", "dear": "dear"}
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a field stands: ``segment[start:end]``, counted in characters."""
+
+    field: str
+    segment: Segment
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The text of a user: who it is (segment A), what was done, newest first (segment B), and the fields' spans."""
+
+    profile: str
+    events: str
+    spans: tuple[Span, ...]
+
+
+def render(history: Mapping[str, Any], spec: TextSpec) -> Rendered:
+    """The text of ``history``, a value of ``schema.HISTORY_TYPE`` as a mapping. Any value may be missing."""
+    profile, profile_spans = _join("profile", _profile(history.get("profile") or {}))
+    profile, profile_spans = _first_words(profile, profile_spans, spec.profile_max_words)
+    events = history.get("events")
+    text, spans = _join("events", _events([] if events is None else events))
+    return Rendered(profile, text, (*profile_spans, *spans))
+
+
+Piece = tuple[str, str | None]
+"""Some text, and the field it stands for (None for what only joins)."""
+
+
+def _join(segment: Segment, pieces: Iterable[Piece]) -> tuple[str, tuple[Span, ...]]:
+    texts, spans, length = [], [], 0
+    for text, field in pieces:
+        if field is not None:
+            spans.append(Span(field, segment, length, length + len(text)))
+        texts.append(text)
+        length += len(text)
+    return "".join(texts), tuple(spans)
+
+
+def _profile(profile: Mapping[str, str | None] | Iterable[tuple[str, str | None]]) -> Iterator[Piece]:
+    known = {_clean(name.replace("_", " ")): _clean(value) for name, value in dict(profile).items()}
+    yield "customer", None
+    if country := known.pop("country", ""):
+        yield " from ", None
+        yield country, "country"
+    for name in sorted(known):
+        if known[name]:
+            yield f", {name} ", None
+            yield known[name], name
+
+
+def _first_words(text: str, spans: tuple[Span, ...], n: int) -> tuple[str, tuple[Span, ...]]:
+    clipped = " ".join(text.split(" ")[:n])
+    end = len(clipped)
+    kept = (Span(span.field, span.segment, span.start, min(span.end, end)) for span in spans if span.start < end)
+    return clipped, tuple(kept)
+
+
+def _events(events: Iterable[Event]) -> Iterator[Piece]:
+    newer: Event | None = None
+    for event in events:
+        gap = "" if newer is None else _gap_words(newer.get("gap_days"))
+        if newer is not None:
+            yield "; ", None
+        if gap:
+            yield gap, "gap"
+            yield " earlier: ", None
+        if newer is None or gap or _act(event) != _act(newer):
+            yield _verb(event), "event_type"
+            yield " ", None
+        yield from _object(event)
+        newer = event
+
+
+def _act(event: Event) -> tuple[Any, Any]:
+    """What a run of events shares: its verb is said once."""
+    return event.get("event_type"), event.get("order_id")
+
+
+def _verb(event: Event) -> str:
+    kind = event.get("event_type")
+    return VERBS.get(kind or "") or _clean(kind) or "did"
+
+
+def _object(event: Event) -> Iterator[Piece]:
+    text = _clean(event.get("text"))
+    field, name = _name(event)
+    if name or not text:
+        yield from _product(event, field, name)
+    if text:
+        yield (": '" if name else "'"), None
+        yield text, "text"
+        yield "'", None
+
+
+def _name(event: Event) -> tuple[str, str]:
+    """The most telling name of the product that is known, and which field it is."""
+    if title := _clean(event.get("title")):
+        return "title", title
+    if category := _clean((event.get("category") or "").rpartition(" > ")[2]):
+        return "category", category
+    return "brand", _clean(event.get("brand"))
+
+
+def _product(event: Event, field: str, name: str) -> Iterator[Piece]:
+    if level := LEVEL_WORDS.get(event.get("price_level") or ""):
+        yield level, "price_level"
+        yield " ", None
+    if name:
+        yield name, field
+    else:
+        yield "something", None
+    if quantity := _quantity_words(event.get("quantity")):
+        yield " ", None
+        yield quantity, "quantity"
+    if relation := RELATION_WORDS.get(event.get("price_relation") or ""):
+        yield " ", None
+        yield relation, "price_relation"
+
+
+def _quantity_words(quantity: float | None) -> str:
+    if quantity is None or not math.isfinite(quantity) or quantity == 1:
+        return ""
+    return f"x{quantity:.6g}"
+
+
+def _gap_words(days: int | None) -> str:
+    """Coarse words: 1 to 6 days, 1 to 8 weeks, 2 to 23 months, years. Nothing within a day."""
+    if not days or days < 0:
+        return ""
+    for unit, length, limit in (("day", 1, 7), ("week", 7, 63), ("month", 30, 730)):
+        if days < limit:
+            return _plural(days // length, unit)
+    return _plural(days // 365, "year")
+
+
+def _plural(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _clean(value: str | None) -> str:
+    """Lower case, white space collapsed, cut to what is read of one value."""
+    if not value:
+        return ""
+    # Cut first: lower-casing a review of 50,000 characters for its first words would be slow.
+    words = value[: 4 * MAX_CHARACTERS].lower().split()[:MAX_WORDS]
+    return " ".join(words)[:MAX_CHARACTERS].rstrip()

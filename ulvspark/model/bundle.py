@@ -1,0 +1,161 @@
+"""A trained model as a folder without pickle: saved whole or not at all, checked byte by byte when loaded."""
+
+import copy
+import errno
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.spec import TextSpec
+from ulvspark.history.features import feature_names
+from ulvspark.model import golden
+from ulvspark.model.batching import load_tokenizer
+from ulvspark.model.card import model_card
+from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
+from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
+from ulvspark.model.quiet import quiet_transformers
+from ulvspark.model.reading import HistoryReader
+
+__all__ = ["Bundle", "BundleFacts", "Manifest", "load", "save"]
+
+logger = logging.getLogger(__name__)
+
+ENCODER, PROJECTION, HEADS, CARD = "encoder", "projection.safetensors", "heads.safetensors", "README.md"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. The network is in evaluation mode on the CPU; the tokenizer is None where it reads no text."""
+
+    manifest: Manifest
+    network: UserValueNetwork
+    tokenizer: PreTrainedTokenizerBase | None
+
+
+def reader(
+    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec
+) -> HistoryReader | None:
+    """What turns histories into vectors; None where the network reads no text."""
+    if network.encoder is None or tokenizer is None:
+        return None
+    return HistoryReader(network.encoder, tokenizer, spec)
+
+
+def save(
+    folder: str | Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts
+) -> Manifest:
+    """Write ``network`` (any device; adapters merged into its weights) and all it needs to score into ``folder``.
+
+    Written beside and renamed, so a bundle that was there stays whole if this fails. Raises ExpectedError where the
+    disk is full.
+    """
+    folder = Path(folder)
+    frozen = copy.deepcopy(network).cpu().float().eval()
+    with _replacing(folder) as partial:
+        _write_weights(partial, frozen, tokenizer)
+        users = golden.make_users(facts.history)
+        results = golden.evaluate(users, facts, reader(frozen, tokenizer, facts.text), frozen.decider)
+        golden.write(partial / golden.GOLDEN, users, results)
+        (partial / CARD).write_text(model_card(facts), encoding="utf-8")
+        manifest = write_manifest(partial, facts, _user_encoder_version(partial, facts, results))
+    logger.info("saved bundle %s in %s", manifest.version, folder)
+    return manifest
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``folder`` at the end, or disappears."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield partial
+            _swap(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except Exception as error:
+        if not _disk_full(error):
+            raise
+        raise ExpectedError(
+            f"no space left on disk while saving the bundle {folder}; free some and save again"
+            " (what was there before is unchanged)"
+        ) from error
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    partial.chmod(0o755)  # mkdtemp keeps others out; a bundle is to be read.
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = partial.with_name(f"{partial.name}.old")
+    folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old)
+
+
+def _disk_full(error: Exception) -> bool:
+    # safetensors reports it in the text of an error of its own.
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
+
+
+def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None) -> None:
+    save_file(_weights(network.decider), folder / HEADS)
+    if network.encoder is None or tokenizer is None:
+        return
+    with quiet_transformers():
+        network.encoder.backbone.save_pretrained(folder / ENCODER)  # type: ignore[operator]
+    # How the tokenizer was last used is no part of it, but would be saved and change the encoder's version.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder / ENCODER)
+    save_file(_weights(network.encoder.projection), folder / ENCODER / PROJECTION)
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _user_encoder_version(folder: Path, facts: BundleFacts, results: golden.GoldenResults) -> str:
+    """Hash of all that shapes a vector: weights, tokenizer, specs, and the renderer by the golden users' texts."""
+    if not facts.network.use_text:
+        return "no-text"
+    content = {
+        "files": checksums(folder / ENCODER),
+        "text": facts.text.model_dump(),
+        "last_events": facts.history.last_events,
+        "unit": facts.network.unit,
+        "pooling": facts.network.pooling,
+        "precision": "float32",
+        "texts": [[text.profile, text.events] for text in results.texts or ()],
+    }
+    return digest(content)[:16]
+
+
+def load(folder: str | Path) -> Bundle:
+    """Read a bundle. Raises ExpectedError naming the file that is missing, unknown, corrupted or does not fit."""
+    folder = Path(folder)
+    manifest = verify(folder)
+    spec, features = manifest.network, feature_names(manifest.history)
+    backbone = load_backbone(folder / ENCODER) if spec.use_text else None
+    network = build_network(spec, backbone, len(features), len(manifest.tiers.names))
+    _read_weights(network.decider, folder / HEADS)
+    if network.encoder is not None:
+        _read_weights(network.encoder.projection, folder / ENCODER / PROJECTION)
+    tokenizer = load_tokenizer(folder / ENCODER) if spec.use_text else None
+    return Bundle(manifest, network.eval(), tokenizer)
+
+
+def _read_weights(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ExpectedError(f"{path}: does not fit this code's network ({' '.join(str(error).split())})") from error

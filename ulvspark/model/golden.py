@@ -1,0 +1,173 @@
+"""Made-up users that travel with a bundle: what they must render, tokenize and score to, wherever it is loaded."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
+from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.features import feature_matrix
+from ulvspark.history.population import KNOT_PROBABILITIES, Population
+from ulvspark.history.text import Rendered
+from ulvspark.model.decisions import Decisions, decide
+from ulvspark.model.manifest import BundleFacts
+from ulvspark.model.network import Decider
+from ulvspark.model.reading import HistoryReader
+
+GOLDEN = "golden.parquet"
+GOLDEN_USERS = 20
+SEED = 20_191_212
+
+TOLERANCE = 1e-4
+"""Absolute and relative, on every score: well above what another CPU or batch does to float32."""
+
+SCORES = tuple(field.name for field in fields(Decisions))
+
+TITLES = (
+    "White Hanging Heart T-Light Holder", "RED  WOOLLY HOTTIE", "mug “Café” No. 7 🎁", "经典红茶 250g", None,
+    "Jumbo bag – pink polka-dot", "👩‍👩‍👧 family puzzle", "x" * 300, "screws (M4×20), 100 pcs", "Crème brûlée set",
+)  # fmt: skip
+TEXTS = (
+    "gift bags",
+    "Great quality 😍 would buy again!",
+    "不错,很喜欢",
+    None,
+    "too small. " * 5_000,
+    'it\'s "fine"\n\tI guess',
+)
+COUNTRIES = ("United Kingdom", "EIRE", "中国", None)
+ATTRIBUTES = ("age", "income", "household_size")
+
+
+@dataclass(frozen=True)
+class GoldenUsers:
+    """Inputs: n histories, n rows of numbers, and the platform they live on."""
+
+    histories: list[dict[str, Any]]
+    numbers: pd.DataFrame
+    population: Population
+
+
+@dataclass(frozen=True)
+class GoldenResults:
+    """What becomes of them: texts and token ids (both None where the network reads no text), and scores."""
+
+    texts: Sequence[Rendered] | None
+    input_ids: Sequence[Sequence[int]] | None
+    scores: Decisions
+
+
+def make_users(spec: HistorySpec) -> GoldenUsers:
+    """The same users for the same spec, with every event type, missing fields, long texts and other scripts."""
+    dice = random.Random(SEED)
+    histories = [_history(dice, number, spec) for number in range(GOLDEN_USERS)]
+    values = [[_value(dice) for _ in spec.numbers] for _ in histories]
+    numbers = pd.DataFrame(values, columns=list(spec.numbers), dtype=np.float64)
+    knots = {name: 50 * np.asarray(KNOT_PROBABILITIES) ** 2 for name in spec.money_numbers}
+    return GoldenUsers(histories, numbers, Population(date(2020, 2, 29), 1_000, 100.0, knots))
+
+
+def _history(dice: random.Random, number: int, spec: HistorySpec) -> dict[str, Any]:
+    attributes = {name: f"{dice.randint(1, 9)}0-{dice.randint(1, 9)}5K" for name in ATTRIBUTES if dice.random() < 0.5}
+    events = [_event(dice, number + place) for place in range(min(1 + 2 * number, spec.last_events))]
+    events[-1]["gap_days"] = None
+    return {"profile": {"country": dice.choice(COUNTRIES), **attributes}, "events": events}
+
+
+def _event(dice: random.Random, place: int) -> dict[str, Any]:
+    kind = EVENT_TYPES[place % len(EVENT_TYPES)]
+    return {
+        "event_type": kind,
+        "order_id": str(place // 3) if kind in ("purchase", "return") else None,
+        "gap_days": dice.choice((0, 0, 0, 1, 3, 8, 40, 100, 800)),
+        "quantity": dice.choice((None, 1.0, 2.0, 12.0, 0.5)),
+        "price_relation": dice.choice((None, *PRICE_RELATIONS)),
+        "price_level": dice.choice((None, *PRICE_LEVELS)),
+        "title": None if kind == "search" else dice.choice(TITLES),
+        "category": dice.choice((None, "Home > Kitchen > Mugs", "Grocery")),
+        "brand": dice.choice((None, "ACME")),
+        "text": dice.choice(TEXTS) if kind in ("search", "review") else None,
+    }
+
+
+def _value(dice: random.Random) -> float:
+    return float("nan") if dice.random() < 0.1 else dice.random() * dice.choice((0.0, 1.0, 50.0))
+
+
+def evaluate(users: GoldenUsers, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> GoldenResults:
+    """What this code and network make of the users. ``reader`` is None where the network reads no text."""
+    vectors = np.empty((len(users.histories), 0), np.float32) if reader is None else reader.encode(users.histories)
+    features = feature_matrix(users.numbers, users.population, facts.history)
+    scores = decide(decider, facts.tiers, vectors, features, users.population.platform_scale)
+    if reader is None:
+        return GoldenResults(None, None, scores)
+    return GoldenResults(reader.render(users.histories), reader.tokenize(users.histories).input_ids, scores)
+
+
+def write(path: Path, users: GoldenUsers, results: GoldenResults) -> None:
+    """Save inputs and results as Parquet: a row a user; the population is in the file's metadata."""
+    columns: dict[str, Any] = {
+        "history": [json.dumps(history, ensure_ascii=False) for history in users.histories],
+        "numbers": users.numbers.to_numpy().tolist(),
+        **_columns(results),
+    }
+    row = users.population.to_row("golden")
+    metadata = {"population": json.dumps({**row, "as_of_date": row["as_of_date"].isoformat()})}
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+
+
+def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, dict[str, list[Any]]]:
+    """The users that ``write`` saved, and what was expected of them, a list by column."""
+    table = pq.read_table(path)
+    columns: dict[str, list[Any]] = table.to_pydict()
+    row = json.loads(table.schema.metadata[b"population"])
+    population = Population.from_row({**row, "as_of_date": date.fromisoformat(row["as_of_date"])})
+    numbers = pd.DataFrame(columns.pop("numbers"), columns=list(spec.numbers), dtype=np.float64)
+    histories = [json.loads(history) for history in columns.pop("history")]
+    return GoldenUsers(histories, numbers, population), columns
+
+
+def _columns(results: GoldenResults) -> dict[str, list[Any]]:
+    """Results as a list by column; what the bundle does not make has no column."""
+    columns: dict[str, list[Any]] = {}
+    if results.texts is not None and results.input_ids is not None:
+        columns["profile"] = [text.profile for text in results.texts]
+        columns["events"] = [text.events for text in results.texts]
+        columns["input_ids"] = [list(ids) for ids in results.input_ids]
+    scores = {name: getattr(results.scores, name) for name in SCORES}
+    return columns | {name: values.tolist() for name, values in scores.items() if values is not None}
+
+
+def compare(expected: dict[str, list[Any]], results: GoldenResults, code_version: str) -> None:
+    """Raises ExpectedError saying which user differs in what: texts and ids exactly, scores beyond ``TOLERANCE``."""
+    found = _columns(results)
+    if found.keys() != expected.keys():
+        raise ExpectedError(f"self-test: the bundle expects {sorted(expected)}, this code gives {sorted(found)}")
+    for name, values in expected.items():
+        for user, (want, have) in enumerate(zip(values, found[name], strict=True)):
+            if not _same(name, want, have):
+                raise ExpectedError(
+                    f"self-test: golden user {user} has another {name}: expected {_short(want)}, got {_short(have)};"
+                    f" score with the code that made the bundle ({code_version}) or train a new bundle with this code"
+                )
+
+
+def _same(name: str, want: object, have: object) -> bool:
+    if name in SCORES:
+        return bool(np.allclose(np.asarray(want), np.asarray(have), rtol=TOLERANCE, atol=TOLERANCE))
+    return bool(want == have)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,181 @@
+"""The architecture: a base encoder pooled into a vector, joined with numbers, read by the heads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedModel
+
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.spec import Head, NetworkSpec
+from ulvspark.model.heads import output_size, total_loss
+from ulvspark.model.quiet import quiet_transformers
+
+
+def load_backbone(name_or_folder: str | Path) -> PreTrainedModel:
+    """The base encoder of a folder (or a name in the local Hugging Face cache), in float32 and without a pooler.
+
+    Raises ExpectedError where it is not there, has no safetensors weights, needs code of its own or lacks weights.
+    """
+    try:
+        with quiet_transformers():
+            backbone, report = AutoModel.from_pretrained(
+                str(name_or_folder),
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ExpectedError(f"cannot load the base model {name_or_folder}: {reason}") from error
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ExpectedError(f"the base model {name_or_folder} lacks weights, {missing[0]} first; give a complete one")
+    if hasattr(backbone, "pooler"):
+        # We pool ourselves; weights that never get a gradient would stop distributed training.
+        backbone.pooler = None
+    return backbone  # type: ignore[no-any-return]
+
+
+def max_positions(backbone: nn.Module) -> int | None:
+    """The longest input the base encoder can read, in tokens; None where its configuration states none."""
+    config: Any = backbone.config
+    stated = getattr(config, "max_position_embeddings", None)
+    if stated is None:
+        return None
+    # RoBERTa numbers positions from its padding id + 1.
+    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return int(stated) - offset
+
+
+def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """(B, T, D) token states to (B, D): the mean of real tokens, the first or the last real token."""
+    if pooling == "mean":
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        return (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    if pooling == "cls":
+        return states[:, 0]
+    positions = torch.arange(states.shape[1], device=states.device)
+    last = (attention_mask * positions).argmax(dim=1)
+    return states[torch.arange(states.shape[0], device=states.device), last]
+
+
+class HistoryEncoder(nn.Module):
+    """Token ids of a user's text to the user's vector."""
+
+    def __init__(self, backbone: nn.Module, pooling: str, vector_size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.vector_size = vector_size
+        config: Any = backbone.config
+        # The norm brings the vector to the scale of the standardised numbers it is joined with.
+        self.projection = nn.Sequential(nn.Linear(config.hidden_size, vector_size), nn.LayerNorm(vector_size))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """(B, T) ids, mask and segments to (B, vector_size)."""
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        states = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
+        vectors: Tensor = self.projection(pool(states, attention_mask, self.pooling))
+        return vectors
+
+
+class Decider(nn.Module):
+    """A user's vector and numbers to the raw outputs of the heads."""
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(self, spec: NetworkSpec, n_features: int, n_tiers: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("feature_mean", torch.zeros(n_features))
+        self.register_buffer("feature_std", torch.ones(n_features))
+        width = spec.vector_size * spec.use_text + n_features * spec.use_numbers
+        self.trunk = nn.Sequential(nn.Linear(width, spec.hidden_size), nn.GELU(), nn.Dropout(spec.dropout))
+        self.heads = nn.ModuleDict(
+            {head: nn.Linear(spec.hidden_size, output_size(head, n_tiers)) for head in spec.heads}
+        )
+
+    def fit_statistics(self, features: npt.NDArray[np.float32]) -> None:
+        """Take mean and standard deviation of the training features (n, F); NaN is unknown and left out."""
+        known = ~np.isnan(features)
+        counts = known.sum(axis=0)
+        values = np.where(known, features, 0).astype(np.float64)
+        mean = values.sum(axis=0) / counts.clip(1)
+        std = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(axis=0) / counts.clip(1))
+        # A constant column carries nothing; dividing by 1 leaves it at 0.
+        std[std < 1e-6] = 1.0
+        self.feature_mean.copy_(torch.from_numpy(mean))
+        self.feature_std.copy_(torch.from_numpy(std))
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """(B, F) features to mean 0 and deviation 1; the unknown (NaN) become the mean."""
+        return ((features - self.feature_mean) / self.feature_std).nan_to_num(nan=0.0)
+
+    def forward(self, vectors: Tensor | None, features: Tensor | None) -> dict[Head, Tensor]:
+        """(B, vector_size) and (B, F), each only where the spec uses it, to raw outputs by head in the spec's order."""
+        parts = [vectors] if vectors is not None and self.spec.use_text else []
+        if features is not None and self.spec.use_numbers:
+            parts.append(self.standardise(features))
+        hidden = self.trunk(torch.cat(parts, dim=1))
+        return {head: self.heads[head](hidden).squeeze(-1) for head in self.spec.heads}
+
+
+class UserValueNetwork(nn.Module):
+    """Encoder and decider as one module, as Trainer trains it. ``encoder`` is None where the spec uses no text."""
+
+    class_weights: Tensor | None
+    supports_gradient_checkpointing = True
+
+    def __init__(self, encoder: HistoryEncoder | None, decider: Decider, class_weights: Tensor | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decider = decider
+        # Weights of the tier loss are a matter of training: they move with the module but are not saved.
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(
+        self,
+        features: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        tier: Tensor | None = None,
+        spend: Tensor | None = None,
+        churn: Tensor | None = None,
+        price_sensitivity: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Raw outputs by head in the spec's order, after "loss" where labels are given.
+
+        Labels: tier (B,) class numbers, spend (B,) in platform scales, churn (B,) 0 or 1, price_sensitivity (B,) with
+        NaN where unknown. A label without a head is left alone.
+        """
+        vectors = None
+        if self.encoder is not None and input_ids is not None and attention_mask is not None:
+            vectors = self.encoder(input_ids, attention_mask, token_type_ids)
+        outputs = self.decider(vectors, features)
+        given: dict[Head, Tensor | None] = {
+            "tier": tier, "spend": spend, "churn": churn, "price_sensitivity": price_sensitivity,
+        }  # fmt: skip
+        labels = {head: label for head, label in given.items() if label is not None and head in outputs}
+        loss = {"loss": total_loss(outputs, labels, self.class_weights)} if labels else {}
+        return {**loss, **outputs}
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Trade time for memory in the base encoder; Trainer calls this."""
+        if self.encoder is not None:
+            backbone: Any = self.encoder.backbone
+            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs=gradient_checkpointing_kwargs)
+
+
+def build_network(
+    spec: NetworkSpec, backbone: nn.Module | None, n_features: int, n_tiers: int, class_weights: Tensor | None = None
+) -> UserValueNetwork:
+    """A new network with untrained heads around ``backbone`` (None where the spec uses no text)."""
+    encoder = None if backbone is None else HistoryEncoder(backbone, spec.pooling, spec.vector_size)
+    return UserValueNetwork(encoder, Decider(spec, n_features, n_tiers), class_weights)

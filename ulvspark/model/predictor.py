@@ -1,0 +1,71 @@
+"""A bundle at work: histories to vectors, vectors and numbers to scores; the one way to score, on any side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from ulvspark.history.features import feature_matrix
+from ulvspark.history.population import Population
+from ulvspark.history.text import Rendered, render
+from ulvspark.model import bundle, golden
+from ulvspark.model.batching import Tokens
+from ulvspark.model.bundle import Bundle, Manifest
+from ulvspark.model.decisions import Decisions, decide
+
+__all__ = ["Decisions", "Predictor"]
+
+
+class Predictor:
+    """Scores users with a bundle."""
+
+    def __init__(self, loaded: Bundle, folder: Path) -> None:
+        self.manifest: Manifest = loaded.manifest
+        self._folder = folder
+        self._reader = bundle.reader(loaded.network, loaded.tokenizer, loaded.manifest.text)
+        self._decider = loaded.network.decider
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int | None = None) -> Self:
+        """Read the bundle in ``folder``, to compute with ``threads`` threads in this process (None: torch's choice).
+
+        Raises ExpectedError naming the file where the bundle is incomplete or corrupted.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return cls(bundle.load(folder), Path(folder))
+
+    def render(self, histories: Sequence[Mapping[str, Any]]) -> list[Rendered]:
+        """The text of each history, whether or not the network reads it."""
+        return [render(history, self.manifest.text) for history in histories]
+
+    def tokenize(self, histories: Sequence[Mapping[str, Any]]) -> Tokens | None:
+        """The token ids of each history; None where the network reads no text."""
+        return None if self._reader is None else self._reader.tokenize(histories)
+
+    def encode(self, histories: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
+        """(n, vector_size), or (n, 0) where the network reads no text."""
+        if self._reader is None:
+            return np.empty((len(histories), 0), np.float32)
+        return self._reader.encode(histories)
+
+    def decide(self, vectors: npt.NDArray[np.float32], numbers: pd.DataFrame, population: Population) -> Decisions:
+        """Scores of n users from ``encode``'s vectors and the behaviour columns ``manifest.history.numbers``.
+
+        Amounts are in the currency of ``population``, which is the platform on the same date.
+        """
+        features = feature_matrix(numbers, population, self.manifest.history)
+        return decide(self._decider, self.manifest.tiers, vectors, features, population.platform_scale)
+
+    def self_test(self) -> None:
+        """Score the bundle's golden users again.
+
+        Raises ExpectedError where a text or token id differs at all, or a score by more than ``golden.TOLERANCE``.
+        """
+        users, expected = golden.read(self._folder / golden.GOLDEN, self.manifest.history)
+        results = golden.evaluate(users, self.manifest, self._reader, self._decider)
+        golden.compare(expected, results, self.manifest.code_version)
