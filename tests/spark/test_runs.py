@@ -1,0 +1,27 @@
+"""What a run leaves in ``ulv_runs``."""
+
+import contextlib
+
+from ulvspark.contract.errors import ExpectedError, RefusedError
+from ulvspark.warehouse.runs import RunLog
+
+ENDINGS = {
+    "refused": (RefusedError("too many\n  in one tier"), "refused", "too many in one tier"),
+    "expected": (ExpectedError("no such model"), "failed", "no such model"),
+    "bug": (ValueError("jane@example.com is odd"), "failed", "ValueError"),
+}
+
+
+def test_a_run_is_reported_however_it_ends(warehouse):
+    with RunLog(warehouse, "job", "done") as run, run.stage("read") as stage:
+        stage.count("rows", 3)
+    for run_id, (error, _, _) in ENDINGS.items():
+        with contextlib.suppress(type(error)), RunLog(warehouse, "job", run_id) as run, run.stage("read"):
+            raise error
+
+    rows = {row.run_id: row for row in warehouse.read("ulv_runs").collect()}
+    assert (rows["done"].verdict, rows["done"].reason, rows["done"].counts) == ("done", None, {"rows": 3})
+    assert {name: (rows[name].verdict, rows[name].reason) for name in ENDINGS} == {
+        name: ending[1:] for name, ending in ENDINGS.items()
+    }
+    assert all(row.started_at <= row.finished_at and set(row.seconds) == {"read"} for row in rows.values())
