@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "ulvspark.history": {"ulvspark.contract", "ulvspark.history"},
     "ulvspark.model": {"ulvspark.contract", "ulvspark.history", "ulvspark.model"},
     "ulvspark.scoring": {"ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring"},
+    "ulvspark.simulation": {"ulvspark.contract", "ulvspark.simulation"},
     "ulvspark.warehouse": {"ulvspark.contract", "ulvspark.warehouse"},
     "model_training": {
         "ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring", "model_training",
@@ -76,7 +77,13 @@ def test_the_contract_loads_without_torch():
 def test_only_the_warehouse_speaks_of_delta():
     strangers = [
         str(path.relative_to(ROOT))
-        for room in ("ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring")
+        for room in (
+            "ulvspark.contract",
+            "ulvspark.history",
+            "ulvspark.model",
+            "ulvspark.scoring",
+            "ulvspark.simulation",
+        )
         for path in modules_of(room)
         if any(line.startswith(("import delta", "from delta")) for line in path.read_text().splitlines())
     ]

@@ -27,6 +27,7 @@ Main = Callable[[Sequence[str] | None], int]
 def run_as_job(main: Main) -> None:
     """Run ``main`` as a program: expected errors become one line and an exit code, bugs stay stack traces."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = main(None)
     except (ExpectedError, RefusedError) as error:

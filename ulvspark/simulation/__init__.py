@@ -1,0 +1,1 @@
+"""A platform with known truth: users with latent value, churn hazard and price elasticity, and what they did."""

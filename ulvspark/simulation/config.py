@@ -1,0 +1,23 @@
+"""What is simulated: sizes, dates, and the rates that shape behaviour (``conf/simulation.yaml``)."""
+
+from datetime import date
+
+from pydantic import Field
+
+from ulvspark.contract.config import Strict
+
+
+class SimulationConfig(Strict):
+    """One simulated platform. The same config gives the same rows, however Spark partitions the work."""
+
+    users: int = Field(1000, ge=1)
+    products: int = Field(500, ge=100)
+    start: date = date(2023, 1, 1)
+    days: int = Field(730, ge=60)
+    seed: int = 7
+    visits_per_day: float = Field(0.04, gt=0)
+    """Median visits a day of a user who has not left."""
+    hazard_per_day: float = Field(0.002, gt=0)
+    """Median rate of leaving for good."""
+    promotion_share: float = Field(0.2, ge=0, le=1)
+    """Share of products on promotion in a week."""
