@@ -1,8 +1,10 @@
 """The Spark session: the same settings on a laptop, under spark-submit and in tests."""
 
+import logging
 import os
 import sys
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from ulvspark.contract.errors import ExpectedError
@@ -49,7 +51,15 @@ def get_session(app: str) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     _check_worker_reuse(session)
+    _quiet()
     return session
+
+
+def _quiet() -> None:
+    """Errors are told once, in one line: PySpark would print a stack trace for each mistake in an SQL expression."""
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
 def _launched_here() -> bool:

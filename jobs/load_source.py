@@ -1,0 +1,150 @@
+"""Load a company's tables into the warehouse: ``events``, ``products``, ``users``, and ``quarantine`` for bad rows.
+
+    spark-submit jobs/load_source.py --source conf/sources/my_shop.yaml --source-root DIR --warehouse ROOT
+
+Loading again changes nothing that is the same; an event whose content changed is replaced and keeps its price stamps.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame
+
+from ulvspark.contract import schema
+from ulvspark.contract.config import load_config
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.source import SourceConfig
+from ulvspark.history.quarantine import IGNORED
+from ulvspark.history.sources import Mapped, read_source
+from ulvspark.history.stamping import changed_events, stamp
+from ulvspark.warehouse.runs import RunLog, Stage, new_run_id
+from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
+
+TARGETS = (schema.PRODUCTS, schema.USERS, schema.EVENTS)
+
+CHANGED = {
+    schema.EVENTS.name: "t.content_hash <> s.content_hash",
+    schema.PRODUCTS.name: "t.text_hash <> s.text_hash",
+    schema.USERS.name: (
+        "NOT (t.signup <=> s.signup AND t.country <=> s.country AND to_json(t.attributes) <=> to_json(s.attributes))"
+    ),
+}
+"""When a known row is replaced, in the terms of ``Warehouse.merge``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Load one source.
+
+    Raises ExpectedError, before anything is written, for a mapping or source that is wrong.
+    """
+    args = _parser().parse_args(argv)
+    source, clock = load_config(SourceConfig, args.source), _clock(args.clock)
+    warehouse = Warehouse(get_session("load_source"), args.warehouse)
+    run_id = new_run_id("load_source")
+    with _naming(args.source):
+        _check_settings(warehouse, source)
+        mapped = read_source(warehouse.spark, source, args.source_root, clock, run_id)
+    with RunLog(warehouse, "load_source", run_id) as run:
+        with run.stage("read") as stage:
+            _count_outcomes(mapped, stage)
+        _ensure_tables(warehouse, source)
+        for target, frame in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
+            with run.stage(target.name) as stage:
+                _merge(warehouse, target, frame, stage)
+        with run.stage("quarantine"):
+            warehouse.append(mapped.quarantine, schema.QUARANTINE.name)
+        run.versions_written.update(
+            {table.name: warehouse.version(table.name) for table in (*TARGETS, schema.QUARANTINE)}
+        )
+        mapped.release()
+    _show(source, warehouse, run.counts)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="load_source", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--source", required=True, metavar="YAML", help="the data set's mapping, conf/sources/*.yaml")
+    parser.add_argument("--source-root", required=True, metavar="DIR", help="where the mapping's relative paths lie")
+    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
+    parser.add_argument("--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)")
+    return parser
+
+
+def _clock(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ExpectedError(f"--clock {text!r} is not a time; write it as 2026-01-31T00:00:00 (UTC)") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the YAML file's name before what is wrong with it."""
+    try:
+        yield
+    except ExpectedError as error:
+        raise ExpectedError(f"{path}: {error}") from None
+
+
+def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
+    wanted = WarehouseSettings(source.currency, source.time_zone)
+    if warehouse.exists(schema.EVENTS.name) and (found := warehouse.settings()) != wanted:
+        raise ExpectedError(
+            f"the source is in {wanted.currency} and {wanted.time_zone}, but warehouse {warehouse.root} holds "
+            f"{found.currency} and {found.time_zone}; load it into another warehouse"
+        )
+
+
+def _count_outcomes(mapped: Mapped, stage: Stage) -> None:
+    """One pass over the source, which also stages its rows."""
+    rows = mapped.outcomes.collect()
+    for table in TARGETS:
+        of_table = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
+        bad = {reason: n for reason, n in of_table.items() if reason is not None and reason not in IGNORED}
+        stage.count(f"{table.name}_read", sum(of_table.values()))
+        stage.count(f"{table.name}_quarantined", sum(bad.values()))
+        for reason, n in sorted(bad.items()):
+            stage.count(f"{table.name}_quarantined_{reason}", n)
+        for outcome in IGNORED:
+            if outcome in of_table:
+                stage.count(f"{table.name}_{outcome}", of_table[outcome])
+
+
+def _ensure_tables(warehouse: Warehouse, source: SourceConfig) -> None:
+    warehouse.ensure(schema.EVENTS, {CURRENCY: source.currency, TIME_ZONE: source.time_zone})
+    for table in (schema.PRODUCTS, schema.USERS, schema.QUARANTINE):
+        warehouse.ensure(table)
+
+
+def _merge(warehouse: Warehouse, target: schema.Table, frame: DataFrame, stage: Stage) -> None:
+    if target is schema.EVENTS:
+        frame = _stamped(warehouse, frame)
+    merged = warehouse.merge(frame, target, CHANGED[target.name])
+    stage.count(f"{target.name}_new", merged.inserted)
+    stage.count(f"{target.name}_changed", merged.updated)
+
+
+def _stamped(warehouse: Warehouse, events: DataFrame) -> DataFrame:
+    known = warehouse.read(schema.EVENTS.name)
+    return stamp(changed_events(events, known).persist(), known, warehouse.read(schema.PRODUCTS.name))
+
+
+def _show(source: SourceConfig, warehouse: Warehouse, counts: Mapping[str, int]) -> None:
+    print(f"\n{source.name} -> {warehouse.root}")
+    print(f"{'':10}{'read':>12}{'new':>12}{'changed':>12}{'ignored':>12}{'quarantined':>13}")
+    for table in TARGETS:
+        read, new, changed, bad = (counts[f"{table.name}_{what}"] for what in ("read", "new", "changed", "quarantined"))
+        print(f"{table.name:10}{read:12,}{new:12,}{changed:12,}{read - new - changed - bad:12,}{bad:13,}")
+    for name, n in counts.items():
+        if "_quarantined_" in name:
+            print(f"  {name.replace('_quarantined_', ': ')}: {n:,}")
+
+
+if __name__ == "__main__":
+    run_as_job(main)

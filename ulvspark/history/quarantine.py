@@ -1,0 +1,75 @@
+"""Which rows are not loaded, and why: one ordered table of rules per contract table, and the quarantined rows."""
+
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.contract import schema
+
+MISSING_USER = "missing_user"
+MISSING_PRODUCT = "missing_product"
+MISSING_EVENT_TIME = "missing_event_time"
+FUTURE_EVENT_TIME = "future_event_time"
+UNKNOWN_EVENT_TYPE = "unknown_event_type"
+IMPOSSIBLE_QUANTITY = "impossible_quantity"
+IMPOSSIBLE_PRICE = "impossible_price"
+OTHER_CURRENCY = "other_currency"
+CONTRADICTING_DUPLICATE = "contradicting_duplicate"
+UNPARSABLE = "unparsable_"
+"""Prefix of a reason that names the column: the source has a value there that its type cannot hold."""
+
+SUPERSEDED = "superseded"
+IDENTICAL_COPY = "identical_copy"
+IGNORED = (SUPERSEDED, IDENTICAL_COPY)
+"""Not mistakes: an older row of a key, and a second copy of a row that carries its own id."""
+
+Rules = tuple[tuple[str, str], ...]
+"""Pairs of SQL: the condition under which a row is bad, and the reason. The first that holds counts."""
+
+_UNPARSABLE_RULE = ("unparsable IS NOT NULL", f"concat('{UNPARSABLE}', unparsable)")
+_TYPES = ", ".join(f"'{name}'" for name in schema.EVENT_TYPES)
+_TRADE = "event_type IN ('purchase', 'return')"
+
+
+def event_rules(currency: str) -> Rules:
+    """Rules of ``events``, whose money must be in ``currency``. A price of zero is a gift, and allowed."""
+    return (
+        ("user_id IS NULL", f"'{MISSING_USER}'"),
+        _UNPARSABLE_RULE,
+        ("event_time IS NULL", f"'{MISSING_EVENT_TIME}'"),
+        ("event_time > ingested_at", f"'{FUTURE_EVENT_TIME}'"),
+        (f"event_type IS NULL OR event_type NOT IN ({_TYPES})", f"'{UNKNOWN_EVENT_TYPE}'"),
+        (f"quantity < 0 OR ({_TRADE} AND coalesce(quantity, 0) = 0)", f"'{IMPOSSIBLE_QUANTITY}'"),
+        ("least(unit_price, list_price, amount) < 0", f"'{IMPOSSIBLE_PRICE}'"),
+        (f"{_TRADE} AND (unit_price IS NULL OR amount IS NULL)", f"'{IMPOSSIBLE_PRICE}'"),
+        (f"currency <> '{currency}'", f"'{OTHER_CURRENCY}'"),
+    )
+
+
+PRODUCT_RULES: Rules = (("product_id IS NULL", f"'{MISSING_PRODUCT}'"), _UNPARSABLE_RULE)
+USER_RULES: Rules = (("user_id IS NULL", f"'{MISSING_USER}'"), _UNPARSABLE_RULE)
+
+
+def first_reason(rules: Rules) -> Column:
+    """The reason of the first rule that a row breaks; null for a good row."""
+    cases = " ".join(f"WHEN {condition} THEN {reason}" for condition, reason in rules)
+    return F.expr(f"CASE {cases} END")
+
+
+def is_quarantined(outcome: Column) -> Column:
+    """True where ``outcome`` is a reason for quarantine: neither null (a good row) nor one of ``IGNORED``."""
+    return outcome.isNotNull() & ~outcome.isin(*IGNORED)
+
+
+def quarantine_rows(staged: DataFrame, target: str, source: str, run_id: str, clock: datetime) -> DataFrame:
+    """The bad rows of ``staged`` (columns outcome, source_table, source_row) in the form of ``schema.QUARANTINE``."""
+    return staged.where(is_quarantined(F.col("outcome"))).select(
+        F.lit(run_id).alias("run_id"),
+        F.lit(source).alias("source"),
+        "source_table",
+        F.lit(target).alias("target"),
+        F.col("outcome").alias("reason"),
+        "source_row",
+        F.lit(clock).alias("quarantined_at"),
+    )
