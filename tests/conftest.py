@@ -24,3 +24,41 @@ def warehouse(spark: "SparkSession", tmp_path: Path) -> "Warehouse":  # noqa: F8
     from ulvspark.warehouse.tables import Warehouse
 
     return Warehouse(spark, str(tmp_path / "warehouse"))
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Endpoint"]:  # noqa: F821
+    from tests import s3_server
+
+    with s3_server.running(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_bucket(s3_endpoint: "S3Endpoint", monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: F821
+    """An address in a bucket of its own, with the environment set for whatever reads it."""
+    import uuid
+
+    import boto3
+
+    for name, value in s3_endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"test-{uuid.uuid4().hex}"
+    boto3.Session().client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/models"
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT with two narrow layers and a tokenizer of letters."""
+    from tests import tiny
+
+    return tiny.bert_folder(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """A bundle around ``tiny_bert`` with all heads; copy it before changing it."""
+    from tests import tiny
+
+    return tiny.bundle_folder(tmp_path_factory.mktemp("bundle") / "tiny", tiny_bert)

@@ -10,6 +10,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.features import feature_names
+from ulvspark.model import bundle
+from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.bundle import BundleFacts
 from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
 
@@ -67,3 +69,11 @@ def network(about: BundleFacts, base: Path | None) -> UserValueNetwork:
     made = build_network(about.network, backbone, features, len(about.tiers.names))
     made.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
     return made
+
+
+def bundle_folder(folder: Path, base: Path, about: BundleFacts | None = None) -> Path:
+    """A saved bundle of a random network around the base model in ``base``."""
+    about = about or facts()
+    tokens = load_tokenizer(base) if about.network.use_text else None
+    bundle.save(folder, network(about, base), tokens, about)
+    return folder

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ulvspark.contract.schema import PRICE_LEVELS
 from ulvspark.contract.spec import TextSpec
 
 Segment = Literal["profile", "events"]
@@ -23,7 +24,7 @@ VERBS = {
 }  # fmt: skip
 
 RELATION_WORDS = {"below": "below usual price", "above": "above usual price"}
-LEVEL_WORDS = {"cheap": "cheap", "inexpensive": "inexpensive", "pricey": "pricey", "dear": "dear"}
+LEVEL_WORDS = {level: level for level in PRICE_LEVELS if level != "mid-priced"}
 
 Event = Mapping[str, Any]
 
@@ -117,38 +118,44 @@ def _verb(event: Event) -> str:
 
 def _object(event: Event) -> Iterator[Piece]:
     text = _clean(event.get("text"))
-    field, name = _name(event)
-    if name or not text:
-        yield from _product(event, field, name)
+    product = list(_product(event))
+    if product:
+        yield from product
+    elif not text:
+        yield "something", None
     if text:
-        yield (": '" if name else "'"), None
+        yield (": '" if product else "'"), None
         yield text, "text"
         yield "'", None
 
 
+def _product(event: Event) -> Iterator[Piece]:
+    """Brand, title and price words; nothing where no name of the product is known."""
+    field, name = _name(event)
+    brand = _clean(event.get("brand"))
+    words = (
+        (LEVEL_WORDS.get(event.get("price_level") or "", ""), "price_level"),
+        ("" if brand in name else brand, "brand"),
+        (name, field),
+        (_quantity_words(event.get("quantity")), "quantity"),
+        (RELATION_WORDS.get(event.get("price_relation") or "", ""), "price_relation"),
+    )
+    if name or brand:
+        yield from _spaced((text, field) for text, field in words if text)
+
+
 def _name(event: Event) -> tuple[str, str]:
-    """The most telling name of the product that is known, and which field it is."""
+    """The field that names the product best, and its words: the title, or the end of the category path."""
     if title := _clean(event.get("title")):
         return "title", title
-    if category := _clean((event.get("category") or "").rpartition(" > ")[2]):
-        return "category", category
-    return "brand", _clean(event.get("brand"))
+    return "category", _clean((event.get("category") or "").rpartition(" > ")[2])
 
 
-def _product(event: Event, field: str, name: str) -> Iterator[Piece]:
-    if level := LEVEL_WORDS.get(event.get("price_level") or ""):
-        yield level, "price_level"
-        yield " ", None
-    if name:
-        yield name, field
-    else:
-        yield "something", None
-    if quantity := _quantity_words(event.get("quantity")):
-        yield " ", None
-        yield quantity, "quantity"
-    if relation := RELATION_WORDS.get(event.get("price_relation") or ""):
-        yield " ", None
-        yield relation, "price_relation"
+def _spaced(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    for number, piece in enumerate(pieces):
+        if number:
+            yield " ", None
+        yield piece
 
 
 def _quantity_words(quantity: float | None) -> str:

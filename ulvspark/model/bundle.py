@@ -1,7 +1,6 @@
 """A trained model as a folder without pickle: saved whole or not at all, checked byte by byte when loaded."""
 
 import copy
-import errno
 import logging
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from ulvspark.history.features import feature_names
 from ulvspark.model import golden
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
+from ulvspark.model.disk import told_when_full
 from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
 from ulvspark.model.quiet import quiet_transformers
@@ -74,7 +74,7 @@ def save(
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of ``folder`` at the end, or disappears."""
-    try:
+    with told_when_full(f"saving the bundle {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -82,13 +82,6 @@ def _replacing(folder: Path) -> Iterator[Path]:
             _swap(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except Exception as error:
-        if not _disk_full(error):
-            raise
-        raise ExpectedError(
-            f"no space left on disk while saving the bundle {folder}; free some and save again"
-            " (what was there before is unchanged)"
-        ) from error
 
 
 def _swap(partial: Path, folder: Path) -> None:
@@ -100,11 +93,6 @@ def _swap(partial: Path, folder: Path) -> None:
     folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old)
-
-
-def _disk_full(error: Exception) -> bool:
-    # safetensors reports it in the text of an error of its own.
-    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
 
 
 def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None) -> None:

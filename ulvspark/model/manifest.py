@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import FiniteFloat
+from pydantic import FiniteFloat, field_validator
 
 from ulvspark.contract.config import Strict, validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 
 FORMAT_VERSION = 1
+VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{12}")
 MANIFEST = "manifest.json"
 
 
@@ -48,6 +50,15 @@ class Manifest(BundleFacts):
     """Changes with whatever changes a user's vector and with nothing else: the key of cached vectors."""
     files: dict[str, str]
     """SHA-256 of each file but the manifest, by its path within the folder."""
+
+    @field_validator("files")
+    @classmethod
+    def _within(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            # Files are fetched by these names.
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name} leaves the folder of the bundle")
+        return files
 
 
 def checksums(folder: Path) -> dict[str, str]:
