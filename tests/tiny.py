@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.features import feature_names
@@ -37,17 +37,36 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
 def bert_folder(folder: Path) -> Path:
     """A base model as Hugging Face saves it: random BERT and its tokenizer."""
+    return base_folder(folder, "bert")
+
+
+def base_folder(folder: Path, family: str) -> Path:
+    """A random base model of a family (bert, roberta, modernbert, gpt2) with a tokenizer that fits it."""
     torch.manual_seed(0)
     words = tokenizer()
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=512,
+    config = AutoConfig.for_model(
+        family, **SIZES, vocab_size=len(words), intermediate_size=64, n_inner=64, max_position_embeddings=512,
+        pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3, classifier_pooling="mean",
+        type_vocab_size=2 if family == "bert" else 1,
     )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
+    if family != "bert":
+        words.model_input_names = ["input_ids", "attention_mask"]
+    if family == "gpt2":
+        # As GPT-2's own: no padding token, and nothing around or between the segments.
+        words = PreTrainedTokenizerFast(tokenizer_object=_bare(words.backend_tokenizer), eos_token="[SEP]")
     words.save_pretrained(folder)
     return folder
+
+
+def _bare(core: Tokenizer) -> Tokenizer:
+    core.post_processor = processors.Sequence([])
+    return core
 
 
 def facts(network: NetworkSpec | None = None, text: TextSpec | None = None) -> BundleFacts:

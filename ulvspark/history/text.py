@@ -78,7 +78,7 @@ def _profile(profile: Mapping[str, str | None] | Iterable[tuple[str, str | None]
         yield " from ", None
         yield country, "country"
     for name in sorted(known):
-        if known[name]:
+        if name and known[name]:
             yield f", {name} ", None
             yield known[name], name
 

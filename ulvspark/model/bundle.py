@@ -62,11 +62,9 @@ def save(
     frozen = copy.deepcopy(network).cpu().float().eval()
     with _replacing(folder) as partial:
         _write_weights(partial, frozen, tokenizer)
-        users = golden.make_users(facts.history)
-        results = golden.evaluate(users, facts, reader(frozen, tokenizer, facts.text), frozen.decider)
-        golden.write(partial / golden.GOLDEN, users, results)
+        readings = _write_golden(partial / golden.GOLDEN, frozen, tokenizer, facts)
         (partial / CARD).write_text(model_card(facts), encoding="utf-8")
-        manifest = write_manifest(partial, facts, _user_encoder_version(partial, facts, results))
+        manifest = write_manifest(partial, facts, _user_encoder_version(partial, facts, readings))
     logger.info("saved bundle %s in %s", manifest.version, folder)
     return manifest
 
@@ -112,7 +110,16 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 
 
-def _user_encoder_version(folder: Path, facts: BundleFacts, results: golden.GoldenResults) -> str:
+def _write_golden(
+    path: Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts
+) -> golden.Columns:
+    users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text)
+    readings = golden.readings(users, texts)
+    golden.write(path, users, readings | golden.scores(users, facts, texts, network.decider))
+    return readings
+
+
+def _user_encoder_version(folder: Path, facts: BundleFacts, readings: golden.Columns) -> str:
     """Hash of all that shapes a vector: weights, tokenizer, specs, and the renderer by the golden users' texts."""
     if not facts.network.use_text:
         return "no-text"
@@ -123,7 +130,7 @@ def _user_encoder_version(folder: Path, facts: BundleFacts, results: golden.Gold
         "unit": facts.network.unit,
         "pooling": facts.network.pooling,
         "precision": "float32",
-        "texts": [[text.profile, text.events] for text in results.texts or ()],
+        "texts": [readings["profile"], readings["events"]],
     }
     return digest(content)[:16]
 

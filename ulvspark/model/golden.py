@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -18,7 +17,6 @@ from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.features import feature_matrix
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
-from ulvspark.history.text import Rendered
 from ulvspark.model.decisions import Decisions, decide
 from ulvspark.model.manifest import BundleFacts
 from ulvspark.model.network import Decider
@@ -58,13 +56,8 @@ class GoldenUsers:
     population: Population
 
 
-@dataclass(frozen=True)
-class GoldenResults:
-    """What becomes of them: texts and token ids (both None where the network reads no text), and scores."""
-
-    texts: Sequence[Rendered] | None
-    input_ids: Sequence[Sequence[int]] | None
-    scores: Decisions
+Columns = dict[str, list[Any]]
+"""Results by column of golden.parquet, a value a user; what a bundle does not make has no column."""
 
 
 def make_users(spec: HistorySpec) -> GoldenUsers:
@@ -104,32 +97,43 @@ def _value(dice: random.Random) -> float:
     return float("nan") if dice.random() < 0.1 else dice.random() * dice.choice((0.0, 1.0, 50.0))
 
 
-def evaluate(users: GoldenUsers, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> GoldenResults:
-    """What this code and network make of the users. ``reader`` is None where the network reads no text."""
+def readings(users: GoldenUsers, reader: HistoryReader | None) -> Columns:
+    """Texts and token ids. ``reader`` is None where the network reads no text."""
+    if reader is None:
+        return {}
+    texts = reader.render(users.histories)
+    return {
+        "profile": [text.profile for text in texts],
+        "events": [text.events for text in texts],
+        "input_ids": reader.tokenize(users.histories).input_ids,
+    }
+
+
+def scores(users: GoldenUsers, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> Columns:
+    """What is decided of the users."""
     vectors = np.empty((len(users.histories), 0), np.float32) if reader is None else reader.encode(users.histories)
     features = feature_matrix(users.numbers, users.population, facts.history)
-    scores = decide(decider, facts.tiers, vectors, features, users.population.platform_scale)
-    if reader is None:
-        return GoldenResults(None, None, scores)
-    return GoldenResults(reader.render(users.histories), reader.tokenize(users.histories).input_ids, scores)
+    decisions = decide(decider, facts.tiers, vectors, features, users.population.platform_scale)
+    found = {name: getattr(decisions, name) for name in SCORES}
+    return {name: values.tolist() for name, values in found.items() if values is not None}
 
 
-def write(path: Path, users: GoldenUsers, results: GoldenResults) -> None:
+def write(path: Path, users: GoldenUsers, expected: Columns) -> None:
     """Save inputs and results as Parquet: a row a user; the population is in the file's metadata."""
     columns: dict[str, Any] = {
         "history": [json.dumps(history, ensure_ascii=False) for history in users.histories],
         "numbers": users.numbers.to_numpy().tolist(),
-        **_columns(results),
+        **expected,
     }
     row = users.population.to_row("golden")
     metadata = {"population": json.dumps({**row, "as_of_date": row["as_of_date"].isoformat()})}
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
 
 
-def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, dict[str, list[Any]]]:
-    """The users that ``write`` saved, and what was expected of them, a list by column."""
+def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, Columns]:
+    """The users that ``write`` saved, and what was expected of them."""
     table = pq.read_table(path)
-    columns: dict[str, list[Any]] = table.to_pydict()
+    columns: Columns = table.to_pydict()
     row = json.loads(table.schema.metadata[b"population"])
     population = Population.from_row({**row, "as_of_date": date.fromisoformat(row["as_of_date"])})
     numbers = pd.DataFrame(columns.pop("numbers"), columns=list(spec.numbers), dtype=np.float64)
@@ -137,28 +141,31 @@ def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, dict[str, list[Any
     return GoldenUsers(histories, numbers, population), columns
 
 
-def _columns(results: GoldenResults) -> dict[str, list[Any]]:
-    """Results as a list by column; what the bundle does not make has no column."""
-    columns: dict[str, list[Any]] = {}
-    if results.texts is not None and results.input_ids is not None:
-        columns["profile"] = [text.profile for text in results.texts]
-        columns["events"] = [text.events for text in results.texts]
-        columns["input_ids"] = [list(ids) for ids in results.input_ids]
-    scores = {name: getattr(results.scores, name) for name in SCORES}
-    return columns | {name: values.tolist() for name, values in scores.items() if values is not None}
+def check(path: Path, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> None:
+    """Score the users in ``path`` again.
+
+    Raises ExpectedError saying which user differs in what: texts and ids exactly, scores by more than ``TOLERANCE``.
+    """
+    users, expected = read(path, facts.history)
+    # Before anything is scored: ids that have become wrong may be more than the network can take.
+    _compare({name: values for name, values in expected.items() if name not in SCORES}, readings(users, reader), facts)
+    _compare(
+        {name: values for name, values in expected.items() if name in SCORES},
+        scores(users, facts, reader, decider),
+        facts,
+    )
 
 
-def compare(expected: dict[str, list[Any]], results: GoldenResults, code_version: str) -> None:
-    """Raises ExpectedError saying which user differs in what: texts and ids exactly, scores beyond ``TOLERANCE``."""
-    found = _columns(results)
+def _compare(expected: Columns, found: Columns, facts: BundleFacts) -> None:
+    advice = f"score with the code that made the bundle ({facts.code_version}) or train a new bundle with this code"
     if found.keys() != expected.keys():
-        raise ExpectedError(f"self-test: the bundle expects {sorted(expected)}, this code gives {sorted(found)}")
+        raise ExpectedError(f"self-test: the bundle expects {sorted(expected)}, got {sorted(found)}; {advice}")
     for name, values in expected.items():
         for user, (want, have) in enumerate(zip(values, found[name], strict=True)):
             if not _same(name, want, have):
                 raise ExpectedError(
                     f"self-test: golden user {user} has another {name}: expected {_short(want)}, got {_short(have)};"
-                    f" score with the code that made the bundle ({code_version}) or train a new bundle with this code"
+                    f" {advice}"
                 )
 
 

@@ -130,7 +130,6 @@ class UserValueNetwork(nn.Module):
     """Encoder and decider as one module, as Trainer trains it. ``encoder`` is None where the spec uses no text."""
 
     class_weights: Tensor | None
-    supports_gradient_checkpointing = True
 
     def __init__(self, encoder: HistoryEncoder | None, decider: Decider, class_weights: Tensor | None = None) -> None:
         super().__init__()
@@ -166,11 +165,11 @@ class UserValueNetwork(nn.Module):
         loss = {"loss": total_loss(outputs, labels, self.class_weights)} if labels else {}
         return {**loss, **outputs}
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Trade time for memory in the base encoder; Trainer calls this."""
+    def activation_checkpointing_enable(self, **how: Any) -> None:  # noqa: ANN401 - passed on as it is
+        """Trade time for memory in the base encoder (also called gradient checkpointing); Trainer calls this."""
         if self.encoder is not None:
             backbone: Any = self.encoder.backbone
-            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs=gradient_checkpointing_kwargs)
+            backbone.activation_checkpointing_enable(**how)
 
 
 def build_network(

@@ -66,6 +66,4 @@ class Predictor:
 
         Raises ExpectedError where a text or token id differs at all, or a score by more than ``golden.TOLERANCE``.
         """
-        users, expected = golden.read(self._folder / golden.GOLDEN, self.manifest.history)
-        results = golden.evaluate(users, self.manifest, self._reader, self._decider)
-        golden.compare(expected, results, self.manifest.code_version)
+        golden.check(self._folder / golden.GOLDEN, self.manifest, self._reader, self._decider)
