@@ -24,9 +24,10 @@ C = TypeVar("C", bound=Strict)
 def load_config(model: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:
     """Read ``path`` as ``model``, with ``a.b=value`` overrides applied on top (values are YAML).
 
+    A file with ``extends: other.yaml`` (relative to itself) holds only what differs from that file.
     Raises ExpectedError naming the file and, for each mistake, its dotted path.
     """
-    content = _read_yaml(Path(path))
+    content = _read_extended(Path(path))
     for override in overrides:
         _apply_override(content, override)
     return validate(model, content, str(path))
@@ -46,6 +47,20 @@ def _mistake(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _read_extended(path: Path) -> dict[str, Any]:
+    content = _read_yaml(path)
+    parent = content.pop("extends", None)
+    return content if parent is None else _merged(_read_extended(path.parent / str(parent)), content)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if nested else value
+    return merged
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

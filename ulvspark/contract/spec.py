@@ -78,7 +78,8 @@ class NetworkSpec(Strict):
     """What the encoder reads at a time: ``history`` is a user's last events as one text."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     vector_size: int = Field(128, ge=2)  # the norm over a single number is always 0
-    hidden_size: int = Field(128, ge=1)
+    hidden_size: int = Field(128, ge=0)
+    """Width of the layer that the heads share; 0 leaves it out, which makes the heads linear classifiers."""
     dropout: float = Field(0.1, ge=0, lt=1)
     use_text: bool = True
     use_numbers: bool = True

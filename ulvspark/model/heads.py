@@ -39,9 +39,17 @@ def head_loss(head: Head, raw: Tensor, label: Tensor, class_weights: Tensor | No
             return price_sensitivity_loss(raw, label.float())
 
 
-def total_loss(outputs: Mapping[str, Tensor], labels: Mapping[Head, Tensor], class_weights: Tensor | None) -> Tensor:
-    """Sum of the losses of the heads that are labelled."""
-    losses = [head_loss(head, outputs[head], label, class_weights) for head, label in labels.items()]
+def total_loss(
+    outputs: Mapping[str, Tensor],
+    labels: Mapping[Head, Tensor],
+    class_weights: Tensor | None = None,
+    head_weights: Mapping[Head, float] | None = None,
+) -> Tensor:
+    """Sum of the losses of the heads that are labelled, each times its weight (1 where none is given)."""
+    weights = head_weights or {}
+    losses = [
+        weights.get(head, 1.0) * head_loss(head, outputs[head], label, class_weights) for head, label in labels.items()
+    ]
     return torch.stack(losses).sum()
 
 

@@ -1,5 +1,6 @@
 """The architecture: a base encoder pooled into a vector, joined with numbers, read by the heads."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,15 @@ class HistoryEncoder(nn.Module):
         # The norm brings the vector to the scale of the standardised numbers it is joined with.
         self.projection = nn.Sequential(nn.Linear(config.hidden_size, vector_size), nn.LayerNorm(vector_size))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """(B, T) ids, mask and segments to (B, vector_size)."""
+    def pooled(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """(B, T) ids, mask and segments to (B, D): all of the encoder but the projection."""
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         states = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **segments).last_hidden_state
-        vectors: Tensor = self.projection(pool(states, attention_mask, self.pooling))
+        return pool(states, attention_mask, self.pooling)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """(B, T) ids, mask and segments to (B, vector_size)."""
+        vectors: Tensor = self.projection(self.pooled(input_ids, attention_mask, token_type_ids))
         return vectors
 
 
@@ -96,10 +101,10 @@ class Decider(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_std", torch.ones(n_features))
         width = spec.vector_size * spec.use_text + n_features * spec.use_numbers
-        self.trunk = nn.Sequential(nn.Linear(width, spec.hidden_size), nn.GELU(), nn.Dropout(spec.dropout))
-        self.heads = nn.ModuleDict(
-            {head: nn.Linear(spec.hidden_size, output_size(head, n_tiers)) for head in spec.heads}
-        )
+        hidden = [nn.Linear(width, spec.hidden_size), nn.GELU()] if spec.hidden_size else []
+        self.trunk = nn.Sequential(*hidden, nn.Dropout(spec.dropout))
+        read = spec.hidden_size or width
+        self.heads = nn.ModuleDict({head: nn.Linear(read, output_size(head, n_tiers)) for head in spec.heads})
 
     def fit_statistics(self, features: npt.NDArray[np.float32]) -> None:
         """Take mean and standard deviation of the training features (n, F); NaN is unknown and left out."""
@@ -131,10 +136,17 @@ class UserValueNetwork(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, encoder: HistoryEncoder | None, decider: Decider, class_weights: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        encoder: HistoryEncoder | None,
+        decider: Decider,
+        class_weights: Tensor | None = None,
+        head_weights: Mapping[Head, float] | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decider = decider
+        self.head_weights = head_weights
         # Weights of the tier loss are a matter of training: they move with the module but are not saved.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
@@ -144,6 +156,7 @@ class UserValueNetwork(nn.Module):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        pooled: Tensor | None = None,
         tier: Tensor | None = None,
         spend: Tensor | None = None,
         churn: Tensor | None = None,
@@ -151,18 +164,21 @@ class UserValueNetwork(nn.Module):
     ) -> dict[str, Tensor]:
         """Raw outputs by head in the spec's order, after "loss" where labels are given.
 
-        Labels: tier (B,) class numbers, spend (B,) in platform scales, churn (B,) 0 or 1, price_sensitivity (B,) with
-        NaN where unknown. A label without a head is left alone.
+        ``pooled`` (B, D) is what the encoder's ``pooled`` made of the tokens and is given instead of them, where a
+        frozen backbone was run once and for all. Labels: tier (B,) class numbers, spend (B,) in platform scales, churn
+        (B,) 0 or 1, price_sensitivity (B,) with NaN where unknown. A label without a head is left alone.
         """
         vectors = None
-        if self.encoder is not None and input_ids is not None and attention_mask is not None:
+        if self.encoder is not None and pooled is not None:
+            vectors = self.encoder.projection(pooled)
+        elif self.encoder is not None and input_ids is not None and attention_mask is not None:
             vectors = self.encoder(input_ids, attention_mask, token_type_ids)
         outputs = self.decider(vectors, features)
         given: dict[Head, Tensor | None] = {
             "tier": tier, "spend": spend, "churn": churn, "price_sensitivity": price_sensitivity,
         }  # fmt: skip
         labels = {head: label for head, label in given.items() if label is not None and head in outputs}
-        loss = {"loss": total_loss(outputs, labels, self.class_weights)} if labels else {}
+        loss = {"loss": total_loss(outputs, labels, self.class_weights, self.head_weights)} if labels else {}
         return {**loss, **outputs}
 
     def activation_checkpointing_enable(self, **how: Any) -> None:  # noqa: ANN401 - passed on as it is
@@ -173,8 +189,13 @@ class UserValueNetwork(nn.Module):
 
 
 def build_network(
-    spec: NetworkSpec, backbone: nn.Module | None, n_features: int, n_tiers: int, class_weights: Tensor | None = None
+    spec: NetworkSpec,
+    backbone: nn.Module | None,
+    n_features: int,
+    n_tiers: int,
+    class_weights: Tensor | None = None,
+    head_weights: Mapping[Head, float] | None = None,
 ) -> UserValueNetwork:
     """A new network with untrained heads around ``backbone`` (None where the spec uses no text)."""
     encoder = None if backbone is None else HistoryEncoder(backbone, spec.pooling, spec.vector_size)
-    return UserValueNetwork(encoder, Decider(spec, n_features, n_tiers), class_weights)
+    return UserValueNetwork(encoder, Decider(spec, n_features, n_tiers), class_weights, head_weights)
