@@ -1,0 +1,136 @@
+"""Build the training set: behaviour as of each date of the protocol, and what users did in the window after it.
+
+    spark-submit jobs/build_training_set.py --source conf/sources/my_shop.yaml --history conf/history.yaml \\
+        --warehouse ROOT
+
+Writes ``training_set`` (replaced as a whole) and, for each date, a row of ``populations`` under the same run id.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from ulvspark.contract import schema
+from ulvspark.contract.config import load_config
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.source import Protocol, SourceConfig, TrainingSetMeta
+from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.behaviour import build, measure_population
+from ulvspark.history.days import local_day
+from ulvspark.history.labels import label, training_rows
+from ulvspark.history.population import Population
+from ulvspark.warehouse.runs import RunLog, new_run_id
+from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
+
+META = "ulvspark.training_set"
+STAGING = f"{schema.TRAINING_SET}_staging"
+SOURCES = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The source tables at the versions that the run reads."""
+
+    events: DataFrame
+    products: DataFrame
+    users: DataFrame
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build ``training_set``; raises ExpectedError when a date's label window reaches beyond the data."""
+    args = _parser().parse_args(argv)
+    source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
+    warehouse = Warehouse(get_session("build_training_set"), args.warehouse)
+    run_id = new_run_id("build_training_set")
+    with RunLog(warehouse, "build_training_set", run_id) as run:
+        settings = _settings(warehouse, source, args.source)
+        run.versions_read.update({name: warehouse.version(name) for name in SOURCES})
+        tables = Tables(*(warehouse.read(name, run.versions_read[name]) for name in SOURCES))
+        _check_windows_closed(source.protocol, tables.events, settings.time_zone)
+        meta = TrainingSetMeta(
+            run_id=run_id,
+            history_spec=spec,
+            protocol=source.protocol,
+            currency=settings.currency,
+            time_zone=settings.time_zone,
+            data_versions=run.versions_read,
+        )
+        warehouse.drop(STAGING)
+        populations = [_stage_date(warehouse, tables, as_of, meta, run) for as_of in source.protocol.dates]
+        _publish(warehouse, populations, meta, run)
+    print(f"training set of {len(populations)} dates in {warehouse.root}, run {run_id}")
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="build_training_set", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--source", required=True, metavar="YAML", help="the data set, for its protocol of dates")
+    parser.add_argument("--history", required=True, metavar="YAML", help="what is computed of a user")
+    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
+    return parser
+
+
+def _settings(warehouse: Warehouse, source: SourceConfig, path: str) -> WarehouseSettings:
+    found = warehouse.settings()
+    if found != WarehouseSettings(source.currency, source.time_zone):
+        raise ExpectedError(
+            f"{path} is in {source.currency} and {source.time_zone}, but warehouse {warehouse.root} holds "
+            f"{found.currency} and {found.time_zone}; give the source that was loaded into it"
+        )
+    return found
+
+
+def _check_windows_closed(protocol: Protocol, events: DataFrame, time_zone: str) -> None:
+    """The day of the newest event counts as complete: a window may end with it."""
+    [(last_day,)] = events.agg(F.date_from_unix_date(F.max(local_day("event_time", time_zone)))).collect()
+    if last_day is None:
+        raise ExpectedError("the table events is empty; load a source first")
+    for as_of in protocol.dates:
+        if protocol.closes(as_of) > last_day + timedelta(days=1):
+            raise ExpectedError(
+                f"the {protocol.horizon_days} days from {as_of} reach to {protocol.closes(as_of)}, but the data end on "
+                f"{last_day}; move the date or shorten the horizon in the source's protocol"
+            )
+
+
+def _stage_date(warehouse: Warehouse, tables: Tables, as_of: date, meta: TrainingSetMeta, run: RunLog) -> Population:
+    """Add one date's rows to the staging table; the population is measured on everyone, eligible or not."""
+    spec, zone = meta.history_spec, meta.time_zone
+    step = f"as of {as_of}"
+    with run.stage(step) as stage:
+        behaviour = build(tables.events, tables.products, tables.users, as_of, spec, zone)
+        behaviour = behaviour.persist(StorageLevel.MEMORY_AND_DISK)
+        labels = label(tables.events, as_of, meta.protocol.horizon_days, zone)
+        rows = training_rows(behaviour, labels).withColumn("run_id", F.lit(meta.run_id))
+        warehouse.append(rows, STAGING)
+        population = measure_population(behaviour, spec)
+        behaviour.unpersist()
+        staged = warehouse.read(STAGING).where(F.col("as_of_date") == F.lit(as_of))
+        [(users, churned, spend)] = staged.agg(F.count("*"), F.avg("churned"), F.avg("spend")).collect()
+        stage.count(f"eligible_users_{as_of}", users)
+    seconds = run.seconds[step]
+    print(f"{as_of}: {users:,} eligible users, {churned:.1%} churned, mean spend {spend:,.2f}, {seconds:.1f} s")
+    return population
+
+
+def _publish(warehouse: Warehouse, populations: Sequence[Population], meta: TrainingSetMeta, run: RunLog) -> None:
+    """Populations first: a training set never stands without them."""
+    with run.stage("publish"):
+        warehouse.ensure(schema.POPULATIONS)
+        rows = [tuple(each.to_row(meta.run_id)[name] for name in schema.POPULATIONS.names) for each in populations]
+        frame = warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl)
+        run.versions_written[schema.POPULATIONS.name] = warehouse.append(frame, schema.POPULATIONS.name)
+        version = warehouse.overwrite(warehouse.read(STAGING), schema.TRAINING_SET, partition_by=("as_of_date",))
+        run.versions_written[schema.TRAINING_SET] = version
+        warehouse.set_properties(schema.TRAINING_SET, {META: meta.model_dump_json()})
+        warehouse.drop(STAGING)
+
+
+if __name__ == "__main__":
+    run_as_job(main)

@@ -1,0 +1,22 @@
+"""Local days: which instant a date begins at, and on which date an instant falls."""
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+
+def local_midnight(day: date, time_zone: str) -> datetime:
+    """The first instant of ``day`` in ``time_zone``, in UTC."""
+    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def local_day(instant: str, time_zone: str) -> Column:
+    """The local date of a timestamp column, as whole days since 1970-01-01. Relies on a session in UTC."""
+    return F.unix_date(F.to_date(F.from_utc_timestamp(F.col(instant), time_zone)))
+
+
+def day_number(day: date) -> int:
+    """Whole days since 1970-01-01."""
+    return (day - date(1970, 1, 1)).days

@@ -1,0 +1,33 @@
+"""Labels: what users did in the window after the date, and the training rows they make."""
+
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.history.days import local_midnight
+from ulvspark.history.numbers import BELOW_REFERENCE, NET_AMOUNT, PURCHASE, RELATION_KNOWN, share, total
+
+
+def label(events: DataFrame, as_of: date, horizon_days: int, time_zone: str) -> DataFrame:
+    """Labels of users with an event in [as_of, as_of + horizon_days), both local midnights in ``time_zone``.
+
+    Columns: user_id; spend DOUBLE = max(0, purchases - returns) in the warehouse's currency; churned INT = 1 without
+    a purchase; price_sensitivity DOUBLE = the share of purchase amount at price_relation 'below' among purchases
+    whose relation is known, null when there is none.
+    """
+    start, end = (local_midnight(day, time_zone) for day in (as_of, as_of + timedelta(days=horizon_days)))
+    window = events.where((F.col("event_time") >= F.lit(start)) & (F.col("event_time") < F.lit(end)))
+    net = total(NET_AMOUNT)
+    sensitivity = share(total("amount", BELOW_REFERENCE), total("amount", RELATION_KNOWN))
+    return window.groupBy("user_id").agg(
+        F.greatest(net, F.lit(0)).cast("double").alias("spend"),
+        (F.count_if(F.expr(PURCHASE)) == 0).cast("int").alias("churned"),
+        sensitivity.alias("price_sensitivity"),
+    )
+
+
+def training_rows(behaviour: DataFrame, labels: DataFrame) -> DataFrame:
+    """Eligible users of ``behaviour`` with their labels; who did nothing in the window spent 0 and churned."""
+    joined = behaviour.where("eligible").drop("eligible").join(labels, "user_id", "left")
+    return joined.withColumns({"spend": F.coalesce("spend", F.lit(0.0)), "churned": F.coalesce("churned", F.lit(1))})
