@@ -42,7 +42,10 @@ def decide(
 def _decide_batches(batches: Iterator[pd.DataFrame], bundle: str, population: Population) -> Iterator[pd.DataFrame]:
     for batch in batches:
         predicted = _predict(workers.predictor(bundle), batch[batch["has_history"]], population)
-        yield batch[["user_id", "has_history"]].join(predicted)
+        decided = batch[["user_id", "has_history"]].join(predicted)
+        # Arrow takes a missing list as None only; the join left NaN.
+        tier = decided["tier_probabilities"].astype(object)
+        yield decided.assign(tier_probabilities=tier.where(tier.notna(), None))
 
 
 def _predict(predictor: Predictor, users: pd.DataFrame, population: Population) -> pd.DataFrame:

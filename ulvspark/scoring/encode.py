@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -42,23 +42,20 @@ def encode(
     cores = missing.sparkSession.sparkContext.defaultParallelism
     # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
     tasks = max(cores, -(-number // config.histories_per_task))
-    vectors = missing.repartition(tasks).mapInPandas(
+    vectors = missing.repartition(tasks).mapInArrow(
         partial(_encode_batches, bundle=bundle), "history_hash STRING, vector BINARY"
     )
     facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
 
 
-def _encode_batches(batches: Iterator[pd.DataFrame], bundle: str) -> Iterator[pd.DataFrame]:
+def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        vectors = workers.predictor(bundle).encode([_as_written(history) for history in batch["history"]])
-        rows = [row.tobytes() for row in vectors.astype("<f4")]
-        yield pd.DataFrame({"history_hash": batch["history_hash"], "vector": rows})
-
-
-def _as_written(history: dict[str, Any]) -> dict[str, Any]:
-    """The history with its events as a list again, which Arrow hands over as an array."""
-    return {**history, "events": list(history["events"])}
+        # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
+        histories = batch.column("history").to_pylist(maps_as_pydicts="strict")
+        vectors = workers.predictor(bundle).encode(histories).astype("<f4")
+        rows = pa.array([row.tobytes() for row in vectors], pa.binary())
+        yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": rows})
 
 
 def vectors_from_bytes(column: pd.Series) -> np.ndarray:

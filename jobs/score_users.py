@@ -1,0 +1,207 @@
+"""Score every user as of a date and publish the scores, once they are verified.
+
+    spark-submit jobs/score_users.py --as-of DATE --warehouse ROOT --models ROOT --model champion \
+        --config conf/score.yaml --tiers conf/tiers.yaml
+
+Running a date again leaves one copy of its scores, and encodes only histories that changed.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from ulvspark.model.store import open_store
+
+from ulvspark.contract import schema
+from ulvspark.contract.config import Strict, load_config, parse_date
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.history import behaviour
+from ulvspark.history.population import Population
+from ulvspark.model.manifest import Manifest
+from ulvspark.model.predictor import Predictor
+from ulvspark.scoring import tiers
+from ulvspark.scoring.decide import decide
+from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
+from ulvspark.scoring.scores import ScoreFacts, score_rows
+from ulvspark.scoring.workers import shipped
+from ulvspark.warehouse.publish import publish, staging
+from ulvspark.warehouse.runs import RunLog, new_run_id
+from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
+from ulvspark.warehouse.verify import VerifyLimits, verify
+
+JOB = "score_users"
+READ = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
+
+
+class ScoreConfig(Strict):
+    """``conf/score.yaml``."""
+
+    encode: EncodeConfig
+    verification: VerifyLimits
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What every step of a run needs to know."""
+
+    run: RunLog
+    warehouse: Warehouse
+    settings: WarehouseSettings
+    as_of: date
+    manifest: Manifest
+    config: ScoreConfig
+    decision: tiers.TierDecision
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score one date. Returns 0; raises RefusedError when verification does not let the scores through."""
+    args = _parser().parse_args(argv)
+    as_of = parse_date(args.as_of)
+    config, decision = load_config(ScoreConfig, args.config), load_config(tiers.TierDecision, args.tiers)
+    warehouse = Warehouse(get_session(JOB), args.warehouse)
+    settings = warehouse.settings()
+    with RunLog(warehouse, JOB, new_run_id(JOB), as_of) as run, TemporaryDirectory() as scratch:
+        bundle, manifest = _fetch_bundle(run, args.models, args.model, Path(scratch))
+        _check_currency(manifest, settings)
+        _score(Scoring(run, warehouse, settings, as_of, manifest, config, decision), bundle)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=JOB, description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--as-of", required=True, metavar="DATE", help="nothing at or after its midnight is seen")
+    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
+    parser.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
+    parser.add_argument("--model", required=True, metavar="NAME", help="a bundle's version, or an alias: champion")
+    parser.add_argument("--config", required=True, metavar="YAML", help="conf/score.yaml")
+    parser.add_argument("--tiers", required=True, metavar="YAML", help="conf/tiers.yaml")
+    return parser
+
+
+def _score(scoring: Scoring, bundle: Path) -> None:
+    run, warehouse = scoring.run, scoring.warehouse
+    with (
+        staging(warehouse, "behaviour", run.run_id) as behaviour_table,
+        staging(warehouse, "scores", run.run_id) as scores_table,
+        shipped(warehouse.spark.sparkContext, bundle, scoring.manifest.version) as model,
+    ):
+        _stage_behaviour(scoring, behaviour_table)
+        population = _measure_population(scoring, behaviour_table)
+        _encode_missing(scoring, behaviour_table, model)
+        _stage_scores(scoring, behaviour_table, population, model, scores_table)
+        _verify(scoring, scores_table)
+        with run.stage("publish"):
+            run.versions_written.update(publish(warehouse, scores_table, scoring.as_of))
+
+
+def _fetch_bundle(run: RunLog, models: str, name: str, into: Path) -> tuple[Path, Manifest]:
+    with run.stage("bundle"):
+        folder = open_store(models).fetch(name, into)
+        predictor = Predictor.load(folder)
+        run.model_version = predictor.manifest.version
+        predictor.self_test()
+        return folder, predictor.manifest
+
+
+def _check_currency(manifest: Manifest, settings: WarehouseSettings) -> None:
+    if manifest.tiers.unit == "currency" and manifest.currency != settings.currency:
+        raise ExpectedError(
+            f"bundle {manifest.version} has tier bounds in {manifest.currency}, the warehouse is in "
+            f"{settings.currency}; train with tiers by quantile, or on data in {settings.currency}"
+        )
+
+
+def _stage_behaviour(scoring: Scoring, table: str) -> None:
+    run, warehouse = scoring.run, scoring.warehouse
+    with run.stage("behaviour") as stage:
+        run.versions_read.update({name: warehouse.version(name) for name in READ})
+        events, products, users = (warehouse.read(name, run.versions_read[name]) for name in READ)
+        spec, time_zone = scoring.manifest.history, scoring.settings.time_zone
+        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone), table)
+        users, scored = warehouse.read(table).agg(F.count("user_id"), F.count("history_hash")).collect()[0]
+        stage.count("users", users)
+        stage.count("scored", scored)
+        stage.count("no_history", users - scored)
+
+
+def _measure_population(scoring: Scoring, behaviour_table: str) -> Population:
+    run, warehouse = scoring.run, scoring.warehouse
+    with run.stage("population"):
+        population = behaviour.measure_population(warehouse.read(behaviour_table), scoring.manifest.history)
+        warehouse.ensure(schema.POPULATIONS)
+        row = population.to_row(run.run_id)
+        rows = [tuple(row[name] for name in schema.POPULATIONS.names)]
+        frame = warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl)
+        run.versions_written[schema.POPULATIONS.name] = warehouse.append(frame, schema.POPULATIONS.name)
+        return population
+
+
+def _vectors(scoring: Scoring) -> DataFrame:
+    return known_vectors(
+        scoring.warehouse.read(schema.USER_VECTORS.name, scoring.run.versions_read[schema.USER_VECTORS.name]),
+        scoring.manifest.user_encoder_version,
+    )
+
+
+def _encode_missing(scoring: Scoring, behaviour_table: str, model: str) -> None:
+    if not scoring.manifest.network.use_text:
+        return
+    run, warehouse, name = scoring.run, scoring.warehouse, schema.USER_VECTORS.name
+    with run.stage("encode") as stage:
+        warehouse.ensure(schema.USER_VECTORS)
+        run.versions_read[name] = warehouse.version(name)
+        everyone = warehouse.read(behaviour_table)
+        missing = missing_histories(everyone, _vectors(scoring))
+        number = missing.select("history_hash").count()
+        stage.count("texts_encoded", number)
+        stage.count("texts_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
+        if number:
+            version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
+            vectors = encode(missing, number, model, version, now, scoring.config.encode)
+            run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
+
+
+def _stage_scores(scoring: Scoring, behaviour_table: str, population: Population, model: str, table: str) -> None:
+    run, warehouse, manifest = scoring.run, scoring.warehouse, scoring.manifest
+    with run.stage("decide"):
+        vectors = _vectors(scoring) if manifest.network.use_text else None
+        decided = decide(warehouse.read(behaviour_table), vectors, population, manifest.history, model)
+        tiered = tiers.assign(
+            decided, _previous_tiers(scoring), manifest.tiers, population.platform_scale, scoring.decision
+        )
+        facts = ScoreFacts(
+            as_of=scoring.as_of,
+            horizon_days=manifest.horizon_days,
+            currency=scoring.settings.currency,
+            model_version=manifest.version,
+            run_id=run.run_id,
+            scored_at=datetime.now(UTC),
+        )
+        warehouse.overwrite(score_rows(tiered, facts), table)
+
+
+def _previous_tiers(scoring: Scoring) -> DataFrame:
+    run, warehouse, name = scoring.run, scoring.warehouse, schema.SCORES_HISTORY.name
+    warehouse.ensure(schema.SCORES_HISTORY)
+    run.versions_read[name] = warehouse.version(name)
+    return tiers.previous_tiers(
+        warehouse.read(name, run.versions_read[name]).where(F.col("as_of_date") < scoring.as_of)
+    )
+
+
+def _verify(scoring: Scoring, scores_table: str) -> None:
+    run, manifest = scoring.run, scoring.manifest
+    with run.stage("verify"):
+        staged = scoring.warehouse.read(scores_table)
+        heads, limits = manifest.network.heads, scoring.config.verification
+        run.metrics.update(verify(staged, run.counts["users"], heads, manifest.tiers.names, limits))
+
+
+if __name__ == "__main__":
+    run_as_job(main)
