@@ -6,6 +6,7 @@ For demo data: the examples print users' ids and texts to the terminal.
 """
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,6 +31,7 @@ from ulvspark.warehouse.tables import Warehouse
 
 PREDICTED = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
 NO_TIER = "no tier"
+WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ def _tier_sums(shown: Shown) -> pd.DataFrame:
     if shown.future_known:
         sums += [F.sum("spend").alias("actual"), F.sum("churned").alias("churned")]
     by_tier = shown.scores.groupBy(F.coalesce("ulv_tier", F.lit(NO_TIER)).alias("tier")).agg(*sums)
-    order = [*shown.predictor.manifest.tiers.names, NO_TIER]
-    return by_tier.toPandas().set_index("tier").reindex(order).dropna(subset="users")
+    found = by_tier.toPandas().set_index("tier")
+    table = found.reindex([*shown.predictor.manifest.tiers.names, *(name for name in [NO_TIER] if name in found.index)])
+    return table.fillna({"users": 0})
 
 
 def tier_lines(sums: pd.DataFrame, future_known: bool) -> list[str]:
@@ -129,19 +132,23 @@ def tier_lines(sums: pd.DataFrame, future_known: bool) -> list[str]:
     users = table["users"]
     columns = {
         "users": users.map("{:,.0f}".format),
-        "share": (users / everyone["users"].iloc[0]).map("{:.1%}".format),
+        "share": (users / everyone["users"].iloc[0]).map(_share),
         "predicted each": (table["predicted"] / users).map(_amount),
         "predicted total": table["predicted"].map(_amount),
     }
     if future_known:
         columns["actual each"] = (table["actual"] / users).map(_amount)
         columns["actual total"] = table["actual"].map(_amount)
-        columns["actual churn"] = (table["churned"] / users).map("{:.1%}".format)
+        columns["actual churn"] = (table["churned"] / users).map(_share)
     return pd.DataFrame(columns).to_string(col_space=10).splitlines()
 
 
 def _amount(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:,.2f}"
+
+
+def _share(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.1%}"
 
 
 def _examples(shown: Shown, number: int) -> list[list[str]]:
@@ -175,9 +182,13 @@ def _example(shown: Shown, row: dict[str, Any], history: dict[str, Any]) -> list
         "",
         f"user {row['user_id']}: {row['ulv_tier'] or NO_TIER} ({', '.join(probabilities)})",
         f"  {', '.join(scores)}",
-        f"  {text.profile}",
-        f"  {text.events}",
+        *_wrapped(text.profile),
+        *_wrapped(text.events),
     ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def test_scores_are_shown_with_what_became_of_the_users(night, models, capsys):
     assert table["no"][1:3] == ["2", "14.3%"]
     examples = [line for line in shown[True].splitlines() if line.startswith("user ")]
     assert len(examples) == 2
-    assert "bought red mug" in shown[True]
+    assert "bought cheap red mug x2; 1 week earlier:" in shown[True]
     with pytest.raises(ExpectedError, match="no scores of 2020-03-08; run score_users"):
         show_scores.main([f"--as-of={shop.AS_OF + WEEK}", *options[1:]])
 
