@@ -106,17 +106,17 @@ def measure_population(behaviour: DataFrame, spec: HistorySpec) -> Population:
     """
     probabilities = list(KNOT_PROBABILITIES)
     knots = [F.percentile(F.col(name), probabilities).alias(name) for name in spec.money_numbers]
-    measured = behaviour.where(F.col("history").isNotNull()).agg(
+    measured = behaviour.agg(
         F.min("as_of_date").alias("as_of"),
-        F.count("*").alias("users"),
+        F.count("history_hash").alias("users"),
         F.percentile(F.when(F.col("net_spend") > 0, F.col("order_value")), 0.5).alias("scale"),
         *knots,
     )
     [row] = measured.collect()
     if row["scale"] is None:
         raise ExpectedError(
-            f"none of {row['users']} users with events has positive net spend before the date, so there is no platform "
-            "scale; check that purchases were loaded and that the date is not too early"
+            f"none of the {row['users']} users with events before {row['as_of']} has positive net spend, so there is "
+            "no platform scale; check that purchases were loaded and that the date is not too early"
         )
     return Population.measured(
         row["as_of"], row["users"], row["scale"], {name: row[name] for name in spec.money_numbers}
