@@ -14,6 +14,7 @@ from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.model import bundle, golden
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.manifest import MANIFEST, BundleFacts, Manifest, read_manifest, verify
+from ulvspark.model.parts import Parts
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def test_what_was_saved_scores_the_same_when_loaded(tiny_bert: Path, tmp_path: P
     before = bundle.reader(network.eval(), tokenizer, about.text)
     after = bundle.reader(loaded.network, loaded.tokenizer, about.text)
     assert golden.readings(users, before) == golden.readings(users, after)
-    assert golden.scores(users, about, before, network.decider) == golden.scores(
-        users, about, after, loaded.network.decider
+    assert golden.scores(users, before, bundle.scorer(network, about, Parts())) == golden.scores(
+        users, after, bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
     )
 
 

@@ -22,10 +22,12 @@ from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
+from ulvspark.model.parts import Parts, read_parts, write_parts
 from ulvspark.model.quiet import quiet_transformers
 from ulvspark.model.reading import HistoryReader
+from ulvspark.model.scorer import Scorer
 
-__all__ = ["Bundle", "BundleFacts", "Manifest", "load", "save"]
+__all__ = ["Bundle", "BundleFacts", "Manifest", "extend", "load", "save"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,12 @@ class Bundle:
     manifest: Manifest
     network: UserValueNetwork
     tokenizer: PreTrainedTokenizerBase | None
+    parts: Parts
+
+
+def scorer(network: UserValueNetwork, facts: BundleFacts, parts: Parts) -> Scorer:
+    """What turns vectors and numbers into scores."""
+    return Scorer(network.decider, facts.tiers, facts.history, parts, facts.blend or {})
 
 
 def reader(
@@ -62,11 +70,43 @@ def save(
     frozen = copy.deepcopy(network).cpu().float().eval()
     with _replacing(folder) as partial:
         _write_weights(partial, frozen, tokenizer)
-        readings = _write_golden(partial / golden.GOLDEN, frozen, tokenizer, facts)
-        (partial / CARD).write_text(model_card(facts), encoding="utf-8")
-        manifest = write_manifest(partial, facts, _user_encoder_version(partial, facts, readings))
+        manifest = _describe(partial, facts, frozen, tokenizer, Parts())
     logger.info("saved bundle %s in %s", manifest.version, folder)
     return manifest
+
+
+def extend(folder: str | Path, source: str | Path, facts: BundleFacts, parts: Parts) -> Manifest:
+    """Write into ``folder`` the network of the bundle ``source``, byte by byte, with ``parts`` instead of its own.
+
+    ``facts`` says of the new bundle what has changed. Its user_encoder_version is the old one. Raises ExpectedError
+    where ``source`` is corrupted or the disk is full.
+    """
+    old, folder = load(source), Path(folder)
+    with _replacing(folder) as partial:
+        for name in old.manifest.files:
+            if name == HEADS or name.startswith(f"{ENCODER}/"):
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(source) / name, partial / name)
+        write_parts(partial, parts)
+        manifest = _describe(partial, facts, old.network, old.tokenizer, parts)
+    logger.info("saved bundle %s, %s with other parts, in %s", manifest.version, old.manifest.version, folder)
+    return manifest
+
+
+def _describe(
+    folder: Path,
+    facts: BundleFacts,
+    network: UserValueNetwork,
+    tokenizer: PreTrainedTokenizerBase | None,
+    parts: Parts,
+) -> Manifest:
+    """Add to the weights what is derived from them: golden users, model card, manifest."""
+    users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text)
+    readings = golden.readings(users, texts)
+    scores = golden.scores(users, texts, scorer(network, facts, parts))
+    golden.write(folder / golden.GOLDEN, users, readings | scores)
+    (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+    return write_manifest(folder, facts, _user_encoder_version(folder, facts, readings))
 
 
 @contextmanager
@@ -110,15 +150,6 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 
 
-def _write_golden(
-    path: Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts
-) -> golden.Columns:
-    users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text)
-    readings = golden.readings(users, texts)
-    golden.write(path, users, readings | golden.scores(users, facts, texts, network.decider))
-    return readings
-
-
 def _user_encoder_version(folder: Path, facts: BundleFacts, readings: golden.Columns) -> str:
     """Hash of all that shapes a vector: weights, tokenizer, specs, and the renderer by the golden users' texts."""
     if not facts.network.use_text:
@@ -146,7 +177,7 @@ def load(folder: str | Path) -> Bundle:
     if network.encoder is not None:
         _read_weights(network.encoder.projection, folder / ENCODER / PROJECTION)
     tokenizer = load_tokenizer(folder / ENCODER) if spec.use_text else None
-    return Bundle(manifest, network.eval(), tokenizer)
+    return Bundle(manifest, network.eval(), tokenizer, read_parts(folder, len(features)))
 
 
 def _read_weights(module: nn.Module, path: Path) -> None:

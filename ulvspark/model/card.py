@@ -1,5 +1,6 @@
 """The model card: a bundle's manifest for people."""
 
+from ulvspark.model.blend import PARTS
 from ulvspark.model.manifest import BundleFacts
 
 CARD = """# User value model
@@ -13,7 +14,7 @@ Training origins: {origins}. The labels of each are what followed within {horizo
 ## Model
 Reads {reads}. Seed {seed}, code {code}.
 Tiers, lowest first: {tiers} (lower bounds in {unit}: minus infinity, {bounds}).
-
+{blend}
 ## Metrics
 {metrics}
 
@@ -23,6 +24,14 @@ Tiers, lowest first: {tiers} (lower bounds in {unit}: minus infinity, {bounds}).
 - Half of all users may spend nothing: show the median beside the mean.
 - A user without a purchase before the date is unlike those it was trained on.
 - `golden.parquet` holds made-up users with their expected texts and scores, checked before each run.
+"""
+
+BLEND = """
+What is shown of each head is the weighted mean of what the parts predict, then calibrated as `calibration.json` says:
+
+| head | {parts} |
+|---|{lines}|
+{rows}
 """
 
 HEAD_NAMES = {
@@ -51,5 +60,16 @@ def model_card(facts: BundleFacts) -> str:
         tiers=", ".join(facts.tiers.names),
         unit=facts.tiers.unit.replace("_", " "),
         bounds=", ".join(f"{bound:.4g}" for bound in facts.tiers.bounds),
+        blend=_blend(facts),
         metrics="\n".join(["| metric | value |", "|---|---|", *rows]) if rows else "None recorded.",
     )
+
+
+def _blend(facts: BundleFacts) -> str:
+    if facts.blend is None:
+        return ""
+    rows = [
+        f"| {HEAD_NAMES[head]} | " + " | ".join(f"{parts.get(part, 0):.3g}" for part in PARTS) + " |"
+        for head, parts in facts.blend.items()
+    ]
+    return BLEND.format(parts=" | ".join(PARTS), lines="|".join("---" for _ in PARTS), rows="\n".join(rows))

@@ -15,12 +15,11 @@ import pyarrow.parquet as pq
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.features import feature_matrix
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
-from ulvspark.model.decisions import Decisions, decide
+from ulvspark.model.decisions import Decisions
 from ulvspark.model.manifest import BundleFacts
-from ulvspark.model.network import Decider
 from ulvspark.model.reading import HistoryReader
+from ulvspark.model.scorer import Scorer
 
 GOLDEN = "golden.parquet"
 GOLDEN_USERS = 20
@@ -109,11 +108,10 @@ def readings(users: GoldenUsers, reader: HistoryReader | None) -> Columns:
     }
 
 
-def scores(users: GoldenUsers, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> Columns:
+def scores(users: GoldenUsers, reader: HistoryReader | None, scorer: Scorer) -> Columns:
     """What is decided of the users."""
     vectors = np.empty((len(users.histories), 0), np.float32) if reader is None else reader.encode(users.histories)
-    features = feature_matrix(users.numbers, users.population, facts.history)
-    decisions = decide(decider, facts.tiers, vectors, features, users.population.platform_scale)
+    decisions = scorer.decide(vectors, users.numbers, users.population)
     found = {name: getattr(decisions, name) for name in SCORES}
     return {name: values.tolist() for name, values in found.items() if values is not None}
 
@@ -141,7 +139,7 @@ def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, Columns]:
     return GoldenUsers(histories, numbers, population), columns
 
 
-def check(path: Path, facts: BundleFacts, reader: HistoryReader | None, decider: Decider) -> None:
+def check(path: Path, facts: BundleFacts, reader: HistoryReader | None, scorer: Scorer) -> None:
     """Score the users in ``path`` again.
 
     Raises ExpectedError saying which user differs in what: texts and ids exactly, scores by more than ``TOLERANCE``.
@@ -151,7 +149,7 @@ def check(path: Path, facts: BundleFacts, reader: HistoryReader | None, decider:
     _compare({name: values for name, values in expected.items() if name not in SCORES}, readings(users, reader), facts)
     _compare(
         {name: values for name, values in expected.items() if name in SCORES},
-        scores(users, facts, reader, decider),
+        scores(users, reader, scorer),
         facts,
     )
 

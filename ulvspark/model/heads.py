@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,18 +90,46 @@ def spend_loss(raw: Tensor, spend: Tensor) -> Tensor:
     return (F.binary_cross_entropy_with_logits(logit, spends, reduction="none") + spends * lognormal).mean()
 
 
-def spend_mean(raw: Tensor) -> Tensor:
-    """(B,) expected spend in platform scales: p * exp(mu + sigma ** 2 / 2)."""
+class Spend(NamedTuple):
+    """Spend of n users as a zero-inflated lognormal, each (n,): lognormal(mu, sigma) with ``probability``, else 0.
+
+    In platform scales.
+    """
+
+    probability: Tensor
+    mu: Tensor
+    sigma: Tensor
+
+    def mean(self) -> Tensor:
+        """(n,) expected spend: p * exp(mu + sigma ** 2 / 2)."""
+        return self.probability * (self.mu + self.sigma**2 / 2).exp()
+
+    def quantile(self, q: float) -> Tensor:
+        """(n,) the ``q`` quantile of spend; 0 where not spending is at least that likely."""
+        p = self.probability
+        within = ((q - (1 - p)) / p).clamp(min=0, max=1)
+        return torch.where(within > 0, (self.mu + self.sigma * torch.special.ndtri(within)).exp(), 0.0)
+
+    def cumulative(self, spend: Tensor) -> Tensor:
+        """(n,) the probability of spending at most ``spend`` (n,), which is not negative."""
+        within = torch.special.ndtr((spend.log() - self.mu) / self.sigma)
+        return 1 - self.probability + self.probability * torch.where(spend > 0, within, 0.0)
+
+
+def spend_distribution(raw: Tensor) -> Spend:
+    """What the (B, 3) raw outputs of the spend head say."""
     logit, mu, sigma = spend_parameters(raw)
-    return logit.sigmoid() * (mu + sigma**2 / 2).exp()
+    return Spend(logit.sigmoid(), mu, sigma)
+
+
+def spend_mean(raw: Tensor) -> Tensor:
+    """(B,) expected spend in platform scales."""
+    return spend_distribution(raw).mean()
 
 
 def spend_quantile(raw: Tensor, q: float) -> Tensor:
-    """(B,) the ``q`` quantile of spend in platform scales; 0 where not spending is at least that likely."""
-    logit, mu, sigma = spend_parameters(raw)
-    p = logit.sigmoid()
-    within = ((q - (1 - p)) / p).clamp(min=0, max=1)
-    return torch.where(within > 0, (mu + sigma * torch.special.ndtri(within)).exp(), 0.0)
+    """(B,) the ``q`` quantile of spend in platform scales."""
+    return spend_distribution(raw).quantile(q)
 
 
 def spend_median(raw: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pydantic import FiniteFloat, field_validator
 from ulvspark.contract.config import Strict, validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
+from ulvspark.model.blend import Weights
 
 FORMAT_VERSION = 1
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{12}")
@@ -37,6 +38,8 @@ class BundleFacts(Strict):
     code_version: str
     config: dict[str, Any]
     """The resolved training configuration."""
+    blend: Weights | None = None
+    """How much each part says, by head; None: the network alone."""
 
 
 class Manifest(BundleFacts):

@@ -9,13 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ulvspark.history.features import feature_matrix
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
 from ulvspark.model import bundle, golden
 from ulvspark.model.batching import Tokens
 from ulvspark.model.bundle import Bundle, Manifest
-from ulvspark.model.decisions import Decisions, decide
+from ulvspark.model.decisions import Decisions
 
 __all__ = ["Decisions", "Predictor"]
 
@@ -27,7 +26,7 @@ class Predictor:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
         self._reader = bundle.reader(loaded.network, loaded.tokenizer, loaded.manifest.text)
-        self._decider = loaded.network.decider
+        self.scorer = bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
 
     @classmethod
     def load(cls, folder: str | Path, threads: int | None = None) -> Self:
@@ -58,12 +57,11 @@ class Predictor:
 
         Amounts are in the currency of ``population``, which is the platform on the same date.
         """
-        features = feature_matrix(numbers, population, self.manifest.history)
-        return decide(self._decider, self.manifest.tiers, vectors, features, population.platform_scale)
+        return self.scorer.decide(vectors, numbers, population)
 
     def self_test(self) -> None:
         """Score the bundle's golden users again.
 
         Raises ExpectedError where a text or token id differs at all, or a score by more than ``golden.TOLERANCE``.
         """
-        golden.check(self._folder / golden.GOLDEN, self.manifest, self._reader, self._decider)
+        golden.check(self._folder / golden.GOLDEN, self.manifest, self._reader, self.scorer)

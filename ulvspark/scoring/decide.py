@@ -14,7 +14,10 @@ from ulvspark.model.predictor import Decisions, Predictor
 from ulvspark.scoring import workers
 from ulvspark.scoring.encode import vectors_from_bytes
 
-PREDICTED = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
+PREDICTED = (
+    "expected_value", "expected_value_median", "expected_value_low", "expected_value_high",
+    "churn_probability", "price_sensitivity",
+)  # fmt: skip
 
 DECIDED = (
     "user_id STRING, has_history BOOLEAN, tier_probabilities ARRAY<DOUBLE>, "

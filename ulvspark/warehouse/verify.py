@@ -23,7 +23,7 @@ FILLED_BY_HEAD: dict[Head, tuple[str, ...]] = {
 """Columns that a bundle with this head fills for every scored user."""
 
 SHARES = ("churn_probability", "price_sensitivity")
-VALUES = ("expected_value", "expected_value_median")
+VALUES = ("expected_value", "expected_value_median", "expected_value_low", "expected_value_high")
 
 
 class VerifyLimits(Strict):
@@ -71,6 +71,8 @@ def _row_faults(heads: Sequence[Head]) -> dict[str, Column]:
     faults["have a tier without a history"] = ~scored & F.col("ulv_tier").isNotNull()
     faults |= {f"have {name} outside 0 to 1": _outside(F.col(name), 1.0) for name in SHARES}
     faults |= {f"have {name} below 0 or not finite": _outside(F.col(name), float("inf")) for name in VALUES}
+    low, median, high = (F.col(f"expected_value_{name}") for name in ("low", "median", "high"))
+    faults["have an interval that does not hold the median"] = (low > median) | (median > high)
     return faults | _probability_faults()
 
 
