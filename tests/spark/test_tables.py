@@ -31,6 +31,8 @@ def test_a_table_lives_by_folder_or_by_name(spark, place):
     first = place.append(frame, "things")
     changed = spark.createDataFrame([("b", 3), ("c", 4), ("a", 1)], THINGS.ddl)
     assert place.merge(changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=1, updated=1)
+    assert place.merge(changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
+    assert place.merge(changed.limit(0), THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
     assert rows(place) == [("a", 1), ("b", 3), ("c", 4)]
     assert rows(place, version=first) == [("a", 1), ("b", 2)]
 

@@ -46,9 +46,10 @@ def settle_identity(frame: DataFrame, key: str) -> DataFrame:
     ``IDENTICAL_COPY``) and all ``CONTRADICTING_DUPLICATE`` where it does not. A row without a key gets a hash of its
     content and its occurrence number: since rows with one hash are equal, the numbers do not depend on file order.
     """
-    same = _same_key(key)
-    contradicts = F.min("content_hash").over(same) != F.max("content_hash").over(same)
-    occurrence = F.row_number().over(same.orderBy("content_hash"))
+    by_content = _same_key(key).orderBy("content_hash")
+    occurrence = F.row_number().over(by_content)
+    all_of_key = by_content.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    contradicts = F.first("content_hash").over(all_of_key) != F.last("content_hash").over(all_of_key)
     settled = frame.select("*", contradicts.alias("contradicts"), occurrence.alias("occurrence"))
     own = F.col(key).isNotNull() & F.col("outcome").isNull()
     outcome = (

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENTS, Table
@@ -96,8 +95,9 @@ class Warehouse:
         merge = self._delta(table.name).alias("t").merge(frame.alias("s"), on)
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
-        merge.whenNotMatchedInsertAll().execute()
-        return self._merge_counts(table.name)
+        # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
+        (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
+        return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
     def properties(self, name: str) -> dict[str, str]:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
@@ -152,14 +152,6 @@ class Warehouse:
         else:
             writer.save(f"{self.root}/{name}")
         return self.version(name)
-
-    def _merge_counts(self, name: str) -> MergeCounts:
-        metrics = self._delta(name).history(1).select(
-            F.col("operationMetrics")["numTargetRowsInserted"].cast("long").alias("inserted"),
-            F.col("operationMetrics")["numTargetRowsUpdated"].cast("long").alias("updated"),
-        )  # fmt: skip
-        (newest,) = metrics.collect()
-        return MergeCounts(int(newest["inserted"] or 0), int(newest["updated"] or 0))
 
 
 def _quoted(text: str) -> str:
