@@ -45,7 +45,10 @@ class TableMapping(Strict):
     latest_by: str | None = None
     """SQL expression; of the rows with one key only the one with the largest value is kept."""
     time_zone: str | None = None
-    """Time zone of the source's local times; the platform's where not given."""
+    """Time zone of the source's local times; the platform's where not given.
+
+    Must be given where ``event_time`` is a TIMESTAMP, which does not tell: UTC if its values are instants already.
+    """
 
     @field_validator("time_zone")
     @classmethod
