@@ -44,7 +44,7 @@ class Tables:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build ``training_set``; raises ExpectedError when a date's label window reaches beyond the data."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
     warehouse = Warehouse(get_session("build_training_set"), args.warehouse)
     run_id = new_run_id("build_training_set")
@@ -68,12 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="build_training_set", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--source", required=True, metavar="YAML", help="the data set, for its protocol of dates")
-    parser.add_argument("--history", required=True, metavar="YAML", help="what is computed of a user")
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="build_training_set", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--source", required=True, metavar="YAML", help="the data set, for its protocol of dates")
+    arguments.add_argument(
+        "--history",
+        default="conf/history.yaml",
+        metavar="YAML",
+        help="what is computed of a user (default: %(default)s)",
+    )
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database"
+    )
+    return arguments
 
 
 def _settings(warehouse: Warehouse, source: SourceConfig, path: str) -> WarehouseSettings:

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises ExpectedError, before anything is written, for a mapping or source that is wrong.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     source, clock = load_config(SourceConfig, args.source), _clock(args.clock)
     warehouse = Warehouse(get_session("load_source"), args.warehouse)
     run_id = new_run_id("load_source")
@@ -64,13 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="load_source", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--source", required=True, metavar="YAML", help="the data set's mapping, conf/sources/*.yaml")
-    parser.add_argument("--source-root", required=True, metavar="DIR", help="where the mapping's relative paths lie")
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
-    parser.add_argument("--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="load_source", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument(
+        "--source", required=True, metavar="YAML", help="the data set's mapping, conf/sources/*.yaml"
+    )
+    arguments.add_argument("--source-root", required=True, metavar="DIR", help="where the mapping's relative paths lie")
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database"
+    )
+    arguments.add_argument(
+        "--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)"
+    )
+    return arguments
 
 
 def _clock(text: str | None) -> datetime:

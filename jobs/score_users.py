@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from ulvspark.model.store import open_store
 
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict, load_config, parse_date
@@ -24,6 +23,7 @@ from ulvspark.history import behaviour
 from ulvspark.history.population import Population
 from ulvspark.model.manifest import Manifest
 from ulvspark.model.predictor import Predictor
+from ulvspark.model.store import open_store
 from ulvspark.scoring import tiers
 from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
@@ -61,7 +61,7 @@ class Scoring:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score one date. Returns 0; raises RefusedError when verification does not let the scores through."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     as_of = parse_date(args.as_of)
     config, decision = load_config(ScoreConfig, args.config), load_config(tiers.TierDecision, args.tiers)
     warehouse = Warehouse(get_session(JOB), args.warehouse)
@@ -73,15 +73,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=JOB, description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--as-of", required=True, metavar="DATE", help="nothing at or after its midnight is seen")
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
-    parser.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
-    parser.add_argument("--model", required=True, metavar="NAME", help="a bundle's version, or an alias: champion")
-    parser.add_argument("--config", required=True, metavar="YAML", help="conf/score.yaml")
-    parser.add_argument("--tiers", required=True, metavar="YAML", help="conf/tiers.yaml")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog=JOB, description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--as-of", required=True, metavar="DATE", help="nothing at or after its midnight is seen")
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database"
+    )
+    arguments.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
+    arguments.add_argument(
+        "--model", default="champion", metavar="NAME", help="a bundle's version or an alias (default: champion)"
+    )
+    arguments.add_argument(
+        "--config",
+        default="conf/score.yaml",
+        metavar="YAML",
+        help="how to run and what to refuse (default: %(default)s)",
+    )
+    arguments.add_argument(
+        "--tiers", default="conf/tiers.yaml", metavar="YAML", help="how tiers are decided (default: %(default)s)"
+    )
+    return arguments
 
 
 def _score(scoring: Scoring, bundle: Path) -> None:

@@ -48,7 +48,7 @@ class Shown:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one date's scores. Returns 0; raises ExpectedError when the date was not scored by this bundle."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     warehouse = Warehouse(get_session("show_scores"), args.warehouse)
     with TemporaryDirectory() as scratch:
         predictor = Predictor.load(open_store(args.models).fetch(args.model, Path(scratch)))
@@ -60,18 +60,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(
         prog="show_scores",
         description="Show the scores of a date in the terminal. For demo data: example users are printed with their "
         "ids and the text that was read of them.",
     )
-    parser.add_argument("--as-of", required=True, metavar="DATE", help="a date that score_users has scored")
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database")
-    parser.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
-    parser.add_argument("--model", required=True, metavar="NAME", help="the bundle that made the scores")
-    parser.add_argument("--examples", type=int, default=5, metavar="N", help="users shown with their text (default: 5)")
-    return parser
+    arguments.add_argument("--as-of", required=True, metavar="DATE", help="a date that score_users has scored")
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="a folder, s3a://..., or catalog:database"
+    )
+    arguments.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
+    arguments.add_argument(
+        "--model", default="champion", metavar="NAME", help="what made the scores (default: champion)"
+    )
+    arguments.add_argument(
+        "--examples", type=int, default=5, metavar="N", help="users shown with their text (default: 5)"
+    )
+    return arguments
 
 
 def _look_up(warehouse: Warehouse, predictor: Predictor, as_of: date) -> Shown:
