@@ -1,0 +1,156 @@
+"""Evaluate a saved bundle against what the field would use instead, and write a report of it.
+
+    python -m model_training.evaluate --warehouse ROOT --models ROOT --model champion --cut test --out FOLDER
+
+The bundle is read from the store and scored through the predictor that serves. Baselines are fitted on labels that were
+known on the cut. ``--out`` gets report.html, report.md, the charts, and evaluation.json with every figure.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from model_training.baselines import BASELINES, run
+from model_training.baselines.task import make_task
+from model_training.dataset import TrainingSet, cut_date, read_training_set
+from model_training.evaluation import score_rows
+from model_training.metrics import Outcome
+from model_training.quality.curves import draw
+from model_training.quality.judge import BUNDLE, Contest, by_segment, compare, undefined
+from model_training.quality.protocol import check_fits, describe
+from model_training.quality.results import Evaluation
+from model_training.quality.terminal import lines, protocol_lines
+from model_training.quality.writing import write_report
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.model.decisions import Decisions
+from ulvspark.model.predictor import Predictor
+from ulvspark.model.store import open_store
+from ulvspark.scoring.tier_rule import label_tiers
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate and report; raises ExpectedError for bad input."""
+    args = _parser().parse_args(argv)
+    training_set = read_training_set(args.warehouse)
+    with TemporaryDirectory() as scratch:
+        wanted = {BUNDLE: args.model, **_named(args.also)}
+        store = open_store(args.models)
+        predictors = {name: Predictor.load(store.fetch(model, Path(scratch))) for name, model in wanted.items()}
+        evaluation = evaluate(training_set, predictors, args.cut)
+    write_report(evaluation, Path(args.out))
+    print("\n".join(lines(evaluation)))
+    print(f"report: {Path(args.out) / 'report.html'}")
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="model_training.evaluate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
+    parser.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
+    parser.add_argument("--model", default="champion", metavar="NAME", help="a version or alias (default: champion)")
+    parser.add_argument(
+        "--also", nargs="*", default=[], metavar="NAME=MODEL", help="more bundles to compare, under names of your own"
+    )
+    parser.add_argument(
+        "--cut", choices=("validation", "test"), default="test",
+        help="the users of which date of the protocol (default: test)",
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
+    return parser
+
+
+def _named(also: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in also:
+        name, equals, model = each.partition("=")
+        if not (name and equals and model) or name in (BUNDLE, *BASELINES):
+            raise ExpectedError(f"--also {each}: write it as NAME=MODEL, with a name that no other model has")
+        found[name] = model
+    return found
+
+
+@dataclass
+class Clock:
+    """Seconds of each step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 1)
+        logger.info("%s: %.1f s", name, self.seconds[name])
+
+
+def evaluate(training_set: TrainingSet, predictors: dict[str, Predictor], cut_name: str) -> Evaluation:
+    """Every figure of the bundle under ``BUNDLE`` in ``predictors``, beside the other bundles and the baselines.
+
+    Raises ExpectedError where the cut has no rows, or a bundle learned from labels that were not known on it.
+    """
+    manifest = predictors[BUNDLE].manifest
+    cut = cut_date(training_set.meta.protocol, cut_name)
+    for predictor in predictors.values():
+        check_fits(predictor, training_set, cut)
+    protocol = describe(training_set, cut_name, manifest)
+    print("\n".join(protocol_lines(protocol)))
+    clock = Clock()
+    contest = _score(training_set, predictors, cut, clock)
+    with clock.step("bootstrap"):
+        figures, comparisons = compare(contest)
+    with clock.step("segments"):
+        found, small = by_segment(contest)
+    return Evaluation(
+        bundle=manifest.version,
+        heads=manifest.network.heads,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        protocol=protocol,
+        models=figures,
+        baselines=tuple(BASELINES),
+        missing=contest.tried.missing,
+        undefined=undefined(contest),
+        comparisons=comparisons,
+        segments=found,
+        small_segments=small,
+        curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names),
+        seconds=clock.seconds,
+    )
+
+
+def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: date, clock: Clock) -> Contest:
+    """What each model says of the users of ``cut``, and what they did."""
+    at_cut = np.flatnonzero(training_set.rows["as_of_date"].to_numpy() == cut)
+    rows, tiers = training_set.rows.iloc[at_cut], predictors[BUNDLE].manifest.tiers
+    scores: dict[str, Decisions] = {}
+    for name, predictor in predictors.items():
+        with clock.step(f"score {name}"):
+            predictor.self_test()
+            scores[name] = score_rows(predictor, training_set, at_cut)
+        if predictor.manifest.tiers != tiers:
+            # Tiers of other bounds cannot be compared.
+            scores[name] = replace(scores[name], tier_probabilities=None)
+    with clock.step("baselines"):
+        tried = run(make_task(training_set, cut, tiers), BASELINES)
+    spend = rows["spend"].to_numpy(np.float64)
+    scale = np.full(len(rows), training_set.populations[cut].platform_scale)
+    outcome = Outcome(
+        spend=spend,
+        churned=rows["churned"].to_numpy(np.float64),
+        tier=label_tiers(tiers, spend, scale).astype(np.int64),
+        price_sensitivity=rows["price_sensitivity"].to_numpy(np.float64, na_value=np.nan),
+    )
+    return Contest(rows, outcome, scores.pop(BUNDLE), scores, tried)
+
+
+if __name__ == "__main__":
+    run_as_job(main)

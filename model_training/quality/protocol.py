@@ -1,0 +1,60 @@
+"""Which users and dates an evaluation is of, and whether a bundle may be judged on them."""
+
+from datetime import date
+
+from model_training.dataset import TrainingSet, cut_date, restrict
+from model_training.quality.results import Protocol
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.model.manifest import Manifest
+from ulvspark.model.predictor import Predictor
+
+
+def check_fits(predictor: Predictor, training_set: TrainingSet, cut: date) -> None:
+    """Raises ExpectedError where ``cut`` has no rows, or the bundle reads other numbers, or learned from its future."""
+    meta, manifest = training_set.meta, predictor.manifest
+    if not (training_set.rows["as_of_date"] == cut).any():
+        raise ExpectedError(
+            f"the training set has no users as of {cut}; its window must have closed by {meta.protocol.closes(cut)}: "
+            "run jobs/build_training_set.py with data that reach so far, or choose the other cut"
+        )
+    if manifest.history != meta.history_spec:
+        raise ExpectedError(
+            f"bundle {manifest.version} reads other behaviour than the training set holds; build the training set "
+            f"with the history spec of the bundle: {manifest.history.model_dump_json()}"
+        )
+    calibration = predictor.scorer.parts.calibration
+    learned = (*manifest.training_origins, *(calibration.windows if calibration else ()))
+    late = [each for each in learned if meta.protocol.closes(each) > cut]
+    if late and same_platform(manifest, training_set):
+        raise ExpectedError(
+            f"bundle {manifest.version} learned from labels as of {max(late)}, which were not known on {cut}; evaluate "
+            "it on a later cut, or train one with --cut validation"
+        )
+
+
+def same_platform(manifest: Manifest, training_set: TrainingSet) -> bool:
+    """Whether the bundle was trained on this platform, as far as currency and time zone tell."""
+    return (manifest.currency, manifest.time_zone) == (training_set.meta.currency, training_set.meta.time_zone)
+
+
+def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Protocol:
+    """Dates and counts."""
+    meta = training_set.meta
+    cut = cut_date(meta.protocol, cut_name)
+    counts = restrict(training_set, cut).rows.groupby("as_of_date").size()
+    users = training_set.rows[training_set.rows["as_of_date"] == cut]
+    return Protocol(
+        cut=cut_name,
+        as_of=cut.isoformat(),
+        closes=meta.protocol.closes(cut).isoformat(),
+        horizon_days=meta.protocol.horizon_days,
+        training_rows={each.isoformat(): int(counts[each]) for each in meta.protocol.origins_closed_by(cut)},
+        users=len(users),
+        spenders_share=float((users["spend"] > 0).mean()),
+        spend=float(users["spend"].sum()),
+        currency=meta.currency,
+        data_versions={**meta.data_versions, "training_set": training_set.version},
+        same_platform=same_platform(manifest, training_set),
+        bundle_origins=tuple(each.isoformat() for each in manifest.training_origins),
+        bundle_horizon_days=manifest.horizon_days,
+    )
