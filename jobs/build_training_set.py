@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build ``training_set``; raises ExpectedError when a date's label window reaches beyond the data."""
     args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
-    warehouse = Warehouse(get_session("build_training_set"), args.warehouse)
+    warehouse = Warehouse(get_session("build_training_set", args.warehouse), args.warehouse)
     run_id = new_run_id("build_training_set")
     with RunLog(warehouse, "build_training_set", run_id) as run:
         settings = _settings(warehouse, source, args.source)

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = parser().parse_args(argv)
     source, clock = load_config(SourceConfig, args.source), _clock(args.clock)
-    warehouse = Warehouse(get_session("load_source"), args.warehouse)
+    warehouse = Warehouse(get_session("load_source", args.warehouse), args.warehouse)
     run_id = new_run_id("load_source")
     with _naming(args.source):
         _check_settings(warehouse, source)

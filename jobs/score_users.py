@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     as_of = parse_date(args.as_of)
     config, decision = load_config(ScoreConfig, args.config), load_config(tiers.TierDecision, args.tiers)
-    warehouse = Warehouse(get_session(JOB), args.warehouse)
+    warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
     settings = warehouse.settings()
     with RunLog(warehouse, JOB, new_run_id(JOB), as_of) as run, TemporaryDirectory() as scratch:
         bundle, manifest = _fetch_bundle(run, args.models, args.model, Path(scratch))

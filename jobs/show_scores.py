@@ -49,7 +49,7 @@ class Shown:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one date's scores. Returns 0; raises ExpectedError when the date was not scored by this bundle."""
     args = parser().parse_args(argv)
-    warehouse = Warehouse(get_session("show_scores"), args.warehouse)
+    warehouse = Warehouse(get_session("show_scores", args.warehouse), args.warehouse)
     with TemporaryDirectory() as scratch:
         predictor = Predictor.load(open_store(args.models).fetch(args.model, Path(scratch)))
         shown = _look_up(warehouse, predictor, parse_date(args.as_of))

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Simulate; an existing simulation in ``--out`` is replaced."""
     options = parser().parse_args(argv)
     config = load_config(SimulationConfig, options.config, options.overrides)
-    spark = get_session("simulate")
+    spark = get_session("simulate", options.out)
     tables = Warehouse(spark, options.out)
     everyone = people(spark, config)
     frames = {

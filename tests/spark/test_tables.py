@@ -14,9 +14,10 @@ def rows(warehouse, name="things", version=None):
 
 
 @pytest.fixture(params=["folder", "catalog"])
-def place(request, spark, tmp_path):
+def place(request, spark, tmp_path, monkeypatch):
     if request.param == "folder":
-        yield Warehouse(spark, str(tmp_path / "warehouse"))
+        monkeypatch.chdir(tmp_path)
+        yield Warehouse(spark, "relative/warehouse")
         return
     spark.sql(f"CREATE DATABASE place LOCATION '{tmp_path / 'place.db'}'")
     yield Warehouse(spark, "catalog:place")

@@ -38,8 +38,10 @@ LAPTOP_SETTINGS = {
 """Used only when no master is given from outside: one machine needs neither many partitions nor a user interface."""
 
 
-def get_session(app: str) -> SparkSession:
+def get_session(app: str, root: str = "") -> SparkSession:
     """The running session, or a new one: on the master given by spark-submit, else on all cores of this machine.
+
+    ``root`` is the warehouse's: support for S3 is large, so it is fetched only for an s3a:// address.
 
     Raises ExpectedError when worker reuse was switched off from outside.
     """
@@ -47,7 +49,7 @@ def get_session(app: str) -> SparkSession:
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     if _launched_here():
-        builder = _on_this_machine(builder)
+        builder = _on_this_machine(builder, root)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     _check_worker_reuse(session)
@@ -67,11 +69,13 @@ def _launched_here() -> bool:
     return "PYSPARK_GATEWAY_PORT" not in os.environ
 
 
-def _on_this_machine(builder: SparkSession.Builder) -> SparkSession.Builder:
+def _on_this_machine(builder: SparkSession.Builder, root: str) -> SparkSession.Builder:
     # Workers take this interpreter; spark.pyspark.python is only read by spark-submit.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = builder.config("spark.jars.packages", DELTA_PACKAGE)
+    packages = [DELTA_PACKAGE, S3_PACKAGE] if root.startswith("s3a://") else [DELTA_PACKAGE]
+    builder = builder.config("spark.jars.packages", ",".join(packages)).config("spark.log.level", "ERROR")
     if "MASTER" not in os.environ:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = builder.master("local[*]")
         for key, value in LAPTOP_SETTINGS.items():
             builder = builder.config(key, value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -35,7 +36,7 @@ class Warehouse:
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
-        self.root = root.rstrip("/")
+        self.root = _absolute(root.rstrip("/"))
 
     def identifier(self, name: str) -> str:
         """The table as SQL names it."""
@@ -152,6 +153,11 @@ class Warehouse:
         else:
             writer.save(f"{self.root}/{name}")
         return self.version(name)
+
+
+def _absolute(root: str) -> str:
+    """A relative folder as a whole path: Delta makes tables only at those."""
+    return root if root.startswith(CATALOG) or "://" in root else str(Path(root).absolute())
 
 
 def _quoted(text: str) -> str:
