@@ -77,14 +77,16 @@ class Store(ABC):
 
     def resolve(self, name: str) -> str:
         """The version that a version or alias stands for. Raises ExpectedError where there is none."""
-        version = name if VERSION_PATTERN.fullmatch(name) else None
-        if version is None and ALIAS_PATTERN.fullmatch(name):
-            version = self._alias(name)
+        version = name if VERSION_PATTERN.fullmatch(name) else self.current(name)
         if version is None:
             raise ExpectedError(f"{self.root}: no alias {name!r}; publish a bundle and point the alias at it first")
         if not self._holds(version):
             raise ExpectedError(f"{self.root}: no bundle of version {version}; publish it first")
         return version
+
+    def current(self, alias: str) -> str | None:
+        """The version that an alias stands for; None where there is no such alias."""
+        return self._alias(alias) if ALIAS_PATTERN.fullmatch(alias) else None
 
     def point(self, alias: str, version: str, expected: str | None) -> None:
         """Move ``alias`` to ``version`` if it still stands for ``expected`` (None: if it does not exist).

@@ -1,0 +1,66 @@
+"""From a trained network to a published bundle, measured as it will serve."""
+
+import shutil
+from pathlib import Path
+
+from model_training.evaluation import evaluate_bundle
+from model_training.runs import code_version
+from model_training.task import Task
+from model_training.tuning.adapters import merge_adapter
+from ulvspark.model import bundle
+from ulvspark.model.bundle import BundleFacts, Manifest
+from ulvspark.model.network import UserValueNetwork
+from ulvspark.model.predictor import Predictor
+from ulvspark.model.store import open_store
+
+BUNDLE, CANDIDATE = "bundle", "candidate"
+
+
+def save_bundle(task: Task, network: UserValueNetwork, untuned: dict[str, float] | None) -> Manifest:
+    """Save the network, adapters merged, with its metrics on the cut: those of the saved files, not of the memory."""
+    if network.encoder is not None:
+        network.encoder.backbone = merge_adapter(network.encoder.backbone)
+    candidate = task.folder / CANDIDATE
+    saved = bundle.save(candidate, network, task.tokenizer, _facts(task, {}))
+    metrics = {f"{task.cut_name}_{name}": value for name, value in _measure(task, candidate).items()}
+    metrics |= {f"untuned_{task.cut_name}_{name}": value for name, value in (untuned or {}).items()}
+    manifest = bundle.save(task.folder / BUNDLE, network, task.tokenizer, _facts(task, metrics))
+    weights = {name: digest for name, digest in saved.files.items() if name.endswith(".safetensors")}
+    assert weights.items() <= manifest.files.items(), "the bundle is not what was measured"  # noqa: S101
+    Predictor.load(task.folder / BUNDLE).self_test()
+    shutil.rmtree(candidate)
+    return manifest
+
+
+def _measure(task: Task, folder: Path) -> dict[str, float]:
+    return {str(name): value for name, value in evaluate_bundle(folder, task.training_set, task.split.cut).items()}
+
+
+def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
+    meta, config = task.training_set.meta, task.config
+    return BundleFacts(
+        history=meta.history_spec,
+        text=config.text,
+        network=config.network,
+        tiers=task.tiers,
+        horizon_days=meta.protocol.horizon_days,
+        currency=meta.currency,
+        time_zone=meta.time_zone,
+        base_model=task.base_name,
+        data_versions={**meta.data_versions, "training_set": task.training_set.version},
+        training_origins=meta.protocol.origins_closed_by(task.cut),
+        metrics=metrics,
+        seed=config.seed,
+        code_version=code_version(),
+        config=config.model_dump(mode="json"),
+    )
+
+
+def publish(folder: Path, models: str, alias: str) -> str:
+    """Publish the bundle in ``folder`` and point ``alias`` at it; returns its version."""
+    store = open_store(models)
+    version = store.publish(folder)
+    current = store.current(alias)
+    if current != version:
+        store.point(alias, version, current)
+    return version

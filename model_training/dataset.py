@@ -1,0 +1,170 @@
+"""The training set as training reads it: from Delta, without Spark, and split by date and by user."""
+
+import json
+import logging
+import os
+import zlib
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from model_training.metrics import Outcome
+from ulvspark.contract.config import validate
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.schema import POPULATIONS, TRAINING_SET
+from ulvspark.contract.source import Protocol, TrainingSetMeta
+from ulvspark.contract.spec import TierSpec
+from ulvspark.history.features import feature_matrix
+from ulvspark.history.population import Population
+from ulvspark.scoring.tier_rule import label_tiers
+
+logger = logging.getLogger(__name__)
+
+META = "ulvspark.training_set"
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Behaviour and labels of eligible users at each date.
+
+    ``rows`` has the columns of the table; ``history`` holds mappings and ``as_of_date`` dates.
+    """
+
+    meta: TrainingSetMeta
+    version: int
+    rows: pd.DataFrame
+    populations: dict[date, Population]
+
+    def scales(self) -> npt.NDArray[np.float64]:
+        """(n,) the platform scale on each row's date."""
+        return np.array([self.populations[as_of].platform_scale for as_of in self.rows["as_of_date"]])
+
+    def features(self) -> npt.NDArray[np.float32]:
+        """(n, F), each row within the population of its date."""
+        spec, dates = self.meta.history_spec, self.rows["as_of_date"].to_numpy()
+        matrix = np.empty((len(self.rows), len(spec.numbers)), dtype=np.float32)
+        for as_of, population in self.populations.items():
+            here = dates == as_of
+            matrix[here] = feature_matrix(self.rows.loc[here, list(spec.numbers)], population, spec)
+        return matrix
+
+    def outcome(self, tiers: TierSpec) -> Outcome:
+        """What the users of all rows did in their windows, spend in platform scales."""
+        spend = self.rows["spend"].to_numpy(np.float64)
+        return Outcome(
+            spend=spend / self.scales(),
+            churned=self.rows["churned"].to_numpy(np.float64),
+            tier=label_tiers(tiers, spend, self.scales()).astype(np.int64),
+            price_sensitivity=self.rows["price_sensitivity"].to_numpy(np.float64, na_value=np.nan),
+        )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers: to fit, to validate (other users, same dates), and the rows of the cut, which are later."""
+
+    fit: Rows
+    held_out: Rows
+    cut: Rows
+
+
+def read_training_set(warehouse: str) -> TrainingSet:
+    """Read ``training_set`` and its populations below ``warehouse``, a folder or ``s3://`` (``s3a://``) address.
+
+    Raises ExpectedError where they are not there or hold numbers that no behaviour has.
+    """
+    table = _open(warehouse, TRAINING_SET)
+    found = table.metadata().configuration.get(META)
+    if found is None:
+        raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
+    meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {META}")
+    arrow = table.to_pyarrow_table()
+    _check_numbers(arrow, meta)
+    rows = arrow.drop_columns(["history"]).to_pandas()
+    # to_pylist gives plain mappings; to_pandas would make arrays of the events.
+    rows["history"] = arrow["history"].to_pylist()
+    logger.info("read %s version %d: %d rows", table.table_uri, table.version(), len(rows))
+    return TrainingSet(meta, table.version(), rows, _read_populations(warehouse, meta))
+
+
+def _open(warehouse: str, name: str) -> DeltaTable:
+    if warehouse.startswith("catalog:"):
+        raise ExpectedError(f"{warehouse}: training reads tables without Spark; give the folder or s3:// address")
+    root = warehouse.replace("s3a://", "s3://", 1).rstrip("/")
+    plain_http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    options = {"allow_http": "true"} if root.startswith("s3://") and plain_http else None
+    try:
+        return DeltaTable(f"{root}/{name}", storage_options=options)
+    except TableNotFoundError:
+        raise ExpectedError(
+            f"no Delta table {name} below {warehouse}; run jobs/build_training_set.py or correct --warehouse"
+        ) from None
+
+
+def _read_populations(warehouse: str, meta: TrainingSetMeta) -> dict[date, Population]:
+    found = _open(warehouse, POPULATIONS.name).to_pyarrow_table(filters=[("run_id", "=", meta.run_id)])
+    populations = [Population.from_row(row) for row in found.to_pylist()]
+    return {population.as_of: population for population in populations}
+
+
+def _check_numbers(table: pa.Table, meta: TrainingSetMeta) -> None:
+    """Unknown is null; NaN and infinity come from a mistake upstream."""
+    for name in (*meta.history_spec.numbers, "spend", "price_sensitivity"):
+        wrong = pc.sum(pc.invert(pc.is_finite(table[name]))).as_py()
+        if wrong:
+            raise ExpectedError(
+                f"training set: column {name} holds NaN or infinity in {wrong} rows; write null for what is unknown"
+            )
+
+
+def restrict(training_set: TrainingSet, cut: date) -> TrainingSet:
+    """Only the rows that a model for ``cut`` may see: origins whose labels are known by then, and the cut itself."""
+    dates = {*training_set.meta.protocol.origins_closed_by(cut), cut}
+    rows = training_set.rows[training_set.rows["as_of_date"].isin(dates)].reset_index(drop=True)
+    populations = {as_of: each for as_of, each in training_set.populations.items() if as_of in dates}
+    return TrainingSet(training_set.meta, training_set.version, rows, populations)
+
+
+def cut_date(protocol: Protocol, name: str) -> date:
+    """The date that ``validation`` or ``test`` stands for."""
+    return protocol.validation_cut if name == "validation" else protocol.test_cut
+
+
+def split(rows: pd.DataFrame, cut: date, held_out_share: float, min_users: int) -> Split:
+    """Split by date, and users by a hash of their id, so that a user is on one side at every date.
+
+    Raises ExpectedError where too few users are left to train on.
+    """
+    at_cut = rows["as_of_date"].to_numpy() == cut
+    chosen = held_out(rows, held_out_share)
+    fit = ~at_cut & ~chosen
+    watched = ~at_cut & chosen
+    users = rows.loc[fit, "user_id"].nunique()
+    if users < min_users or not watched.any() or not at_cut.any():
+        raise ExpectedError(
+            f"training set: {users} users to train on, {watched.sum()} rows held out and {at_cut.sum()} rows on {cut};"
+            f" at least {min_users} users (min_users) and a row of each are needed, so load more data or add origins"
+        )
+    return Split(*(np.flatnonzero(rows_of) for rows_of in (fit, watched, at_cut)))
+
+
+def held_out(rows: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
+    """(n,) whose users belong to the ``share`` that is never trained on, by a hash of their id."""
+    return np.array([zlib.crc32(user.encode()) / 2**32 < share for user in rows["user_id"]])
+
+
+def check_spend(spend: npt.NDArray[np.float64]) -> None:
+    """Raises ExpectedError where nobody spends anything after the training dates: there is nothing to learn."""
+    if not (spend > 0).any():
+        raise ExpectedError(
+            "training set: nobody spends anything in the label windows; lengthen the horizon or check the purchases"
+        )

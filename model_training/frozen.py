@@ -1,0 +1,64 @@
+"""A frozen backbone runs once: its pooled states stand for the texts while the heads are fitted."""
+
+import logging
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate.utils import reduce
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from model_training.devices import autocast, processes
+from model_training.examples import Texts
+from ulvspark.model.batching import batches, pad
+from ulvspark.model.network import HistoryEncoder, UserValueNetwork
+
+logger = logging.getLogger(__name__)
+
+
+def pooled_states(encoder: HistoryEncoder, texts: Texts, precision: str, cache: Path) -> Tensor:
+    """(texts, D): what the frozen backbone makes of each text; kept in ``cache`` for a run that is resumed."""
+    if cache.exists():
+        return load_file(cache)["pooled"]
+    pooled = _shared_out(encoder, texts, precision)
+    state = processes()
+    if state.is_main_process:
+        partial = cache.with_suffix(".partial")
+        save_file({"pooled": pooled}, partial)
+        partial.rename(cache)
+    state.wait_for_everyone()
+    return pooled
+
+
+def _shared_out(encoder: HistoryEncoder, texts: Texts, precision: str) -> Tensor:
+    """Every process reads its share of the batches; their sum is the whole, since each text is read by one."""
+    state = processes()
+    encoder = encoder.to(state.device).eval()
+    width: int = encoder.projection[0].in_features  # type: ignore[assignment]
+    pooled = torch.zeros(len(texts.tokens.input_ids), width)
+    groups = batches(texts.tokens.lengths)[state.process_index :: state.num_processes]
+    bar = tqdm(total=sum(map(len, groups)), desc="read texts", unit="text", disable=not state.is_main_process)
+    with torch.no_grad(), autocast(precision), bar:
+        for rows in groups:
+            inputs = {name: each.to(state.device) for name, each in pad(texts.tokens, rows, texts.pad_token_id).items()}
+            pooled[torch.from_numpy(rows)] = encoder.pooled(**inputs).float().cpu()
+            bar.update(len(rows))
+    return cast(Tensor, reduce(pooled.to(state.device), "sum")).cpu()
+
+
+class PooledEncoder(nn.Module):
+    """Stands for an encoder whose backbone was run already: only its projection, the same one, is left."""
+
+    def __init__(self, encoder: HistoryEncoder) -> None:
+        super().__init__()
+        self.projection = encoder.projection
+
+
+def without_backbone(network: UserValueNetwork) -> UserValueNetwork:
+    """A network for pooled states that shares all weights but the backbone with ``network``."""
+    light = UserValueNetwork(None, network.decider, network.class_weights, network.head_weights)
+    if network.encoder is not None:
+        light.encoder = cast(HistoryEncoder, PooledEncoder(network.encoder))
+    return light

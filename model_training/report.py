@@ -1,0 +1,56 @@
+"""What a run reports: metrics before and after, what was learned, what it cost."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Report:
+    """``report.json`` of a run."""
+
+    cut: str
+    """The date whose rows the metrics are of."""
+    metrics: dict[str, float]
+    untuned: dict[str, float] | None
+    """Of the frozen base with fitted heads; None where the network reads no text."""
+    trainable: int
+    parameters: int
+    steps: int
+    minutes: float
+    peak_memory_gb: float
+    precision: str
+    bundle: str
+    """Version of the bundle in the run's folder."""
+
+    def write(self, folder: Path) -> None:
+        """Written last: a run with a report is finished."""
+        partial = folder / f".{REPORT}"
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        partial.rename(folder / REPORT)
+
+    def table(self) -> str:
+        """For the terminal: metrics of the untuned model beside the tuned one."""
+        header = f"{'on ' + self.cut:<26}{'untuned':>10}{'tuned':>10}"
+        lines = [
+            f"{name:<26}{'' if self.untuned is None else format(self.untuned.get(name, float('nan')), '10.4f'):>10}"
+            f"{value:>10.4f}"
+            for name, value in self.metrics.items()
+        ]
+        share = self.trainable / self.parameters
+        return "\n".join(
+            [
+                header,
+                *lines,
+                f"{self.trainable:,} of {self.parameters:,} parameters learned ({share:.2%}), {self.steps} steps, "
+                f"{self.minutes:.1f} min, {self.peak_memory_gb:.1f} GB, {self.precision}",
+            ]
+        )
+
+
+def read_report(folder: Path) -> Report | None:
+    """The report of a finished run; None where there is none."""
+    path = folder / REPORT
+    return Report(**json.loads(path.read_bytes())) if path.exists() else None

@@ -1,0 +1,43 @@
+"""Where a training run keeps its files: a folder by what the run is, so that starting it again goes on with it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from model_training.config import TrainConfig
+from ulvspark import __version__
+from ulvspark.contract.source import TrainingSetMeta
+from ulvspark.model.manifest import digest
+
+STATE = "trainer_state.json"
+
+
+def run_folder(runs: Path, config: TrainConfig, meta: TrainingSetMeta, cut: str) -> Path:
+    """The folder of the run with this configuration on this training set; the same for the same run."""
+    content = {"config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut}
+    return runs / f"{cut}-{digest(content)[:12]}"
+
+
+def latest_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end; None where there is none."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    return next((str(path) for path in found if _is_whole(path)), None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    # Trainer writes its state last.
+    try:
+        json.loads((checkpoint / STATE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def code_version() -> str:
+    """The package's version, and the commit where it runs from a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return __version__
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"{__version__}+{found.stdout.strip()}" if found.returncode == 0 else __version__

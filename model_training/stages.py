@@ -1,0 +1,86 @@
+"""The two stages of a fine-tuning: heads on the frozen base, then the base itself."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+from transformers import TrainerCallback
+
+from model_training.config import AdaLora, Adapter, TrainConfig
+from model_training.evaluation import evaluate_in_memory
+from model_training.frozen import pooled_states, without_backbone
+from model_training.metrics import Metric
+from model_training.task import Task
+from model_training.training import Stage, Trained, per_device, total_steps, train
+from model_training.tuning.adapters import RankUpdates, add_adapter, orthogonality
+from model_training.tuning.freezing import freeze, set_dropout
+from ulvspark.model.network import HistoryEncoder, UserValueNetwork
+
+
+def check_tuning(config: TrainConfig, backbone: nn.Module | None) -> None:
+    """Raises ExpectedError for what would stop a stage, before any stage begins."""
+    per_device(config.heads)
+    if backbone is None or not config.tuning.touches_base:
+        return
+    per_device(config.tuning.optimiser)
+    trial = copy.deepcopy(backbone)
+    freeze(trial, config.tuning)
+    if config.tuning.adapter is not None:
+        add_adapter(trial, config.tuning.adapter, steps=100)
+
+
+def fit_heads(
+    task: Task, network: UserValueNetwork, callbacks: Sequence[TrainerCallback] = ()
+) -> tuple[Trained, dict[Metric, float]]:
+    """Fit the heads to what the frozen base makes of the texts: the untuned model. Also returns its metrics."""
+    examples = task.examples
+    if network.encoder is not None and examples.texts is not None:
+        cache = task.folder / "pooled.safetensors"
+        examples = examples.with_pooled(pooled_states(network.encoder, examples.texts, task.precision, cache))
+    light = without_backbone(network)
+    stage = Stage(
+        "heads", examples, task.split, task.tiers, task.config.heads, "fp32", task.folder / "heads",
+        callbacks=tuple(callbacks),
+    )  # fmt: skip
+    trained = train(light, stage, task.config)
+    return trained, evaluate_in_memory(light, examples, task.split.cut, task.tiers)
+
+
+def tune(
+    task: Task, network: UserValueNetwork, encoder: HistoryEncoder, callbacks: Sequence[TrainerCallback] = ()
+) -> Trained:
+    """Train the base as ``tuning`` says, together with the heads. An adapter is left in ``encoder``, unmerged."""
+    tuning = task.config.tuning
+    if tuning.start == "new_heads":
+        _forget(encoder.projection, network.decider)
+    set_dropout(encoder.backbone, tuning.dropout)
+    freeze(encoder.backbone, tuning)
+    if tuning.adapter is not None:
+        steps = total_steps(len(task.split.fit), tuning.optimiser)
+        encoder.backbone = add_adapter(encoder.backbone, tuning.adapter, steps)
+    stage = Stage(
+        "tuning", task.examples, task.split, task.tiers, tuning.optimiser, task.precision, task.folder / "tuning",
+        group_by_length=task.config.group_by_length, layer_decay=tuning.layer_decay, callbacks=tuple(callbacks),
+    )  # fmt: skip
+    return train(network, _pruning_ranks(stage, tuning.adapter, encoder.backbone), task.config)
+
+
+def _pruning_ranks(stage: Stage, adapter: Adapter | None, backbone: nn.Module) -> Stage:
+    """AdaLoRA needs more than Trainer does by itself; other methods don't."""
+    if not isinstance(adapter, AdaLora):
+        return stage
+    weight = adapter.orthogonality
+    return replace(
+        stage,
+        callbacks=(*stage.callbacks, RankUpdates(backbone)),
+        extra_loss=lambda: orthogonality(backbone, weight),
+    )
+
+
+def _forget(*parts: nn.Module) -> None:
+    """Give new random weights to all layers; what was measured (feature statistics) stays."""
+    for part in parts:
+        for module in part.modules():
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                module.reset_parameters()

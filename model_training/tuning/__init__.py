@@ -1,0 +1,1 @@
+"""Which weights learn, and how fast: freezing, layer-wise learning rates, adapters."""
