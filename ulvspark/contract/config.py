@@ -65,14 +65,22 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ExpectedError(f"{path}: no such file; give the path of a YAML file") from None
-    except yaml.YAMLError as error:
-        raise ExpectedError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExpectedError(f"{path}: cannot be read as text ({error}); give the path of a YAML file") from None
+    content = _parse(text, str(path))
     if not isinstance(content, dict):
         raise ExpectedError(f"{path}: expected keys and values at the top level")
     return content
+
+
+def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - YAML holds anything
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        raise ExpectedError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _apply_override(content: dict[str, Any], override: str) -> None:
@@ -85,7 +93,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         if not isinstance(nested, dict):
             raise ExpectedError(f"override {override!r}: {parent} holds no keys")
         content = nested
-    content[last] = yaml.safe_load(value)
+    content[last] = _parse(value, f"override {override!r}")
 
 
 def parse_date(text: str) -> date:
