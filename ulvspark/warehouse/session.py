@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
@@ -43,18 +44,30 @@ def get_session(app: str, root: str = "") -> SparkSession:
 
     ``root`` is the warehouse's: support for S3 is large, so it is fetched only for an s3a:// address.
 
-    Raises ExpectedError when worker reuse was switched off from outside.
+    Raises ExpectedError when Spark cannot start, or runs already and starts a Python worker for each task.
     """
     builder = SparkSession.builder.appName(app)
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     if _launched_here():
         builder = _on_this_machine(builder, root)
-    session = builder.getOrCreate()
+    session = _started(builder)
     session.sparkContext.setLogLevel("ERROR")
     _check_worker_reuse(session)
     _quiet()
     return session
+
+
+def _started(builder: SparkSession.Builder) -> SparkSession:
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise ExpectedError(
+            "Spark did not start; its own words are above. It needs Java 17 or 21 (JAVA_HOME), and, where they are not "
+            f"cached yet, the packages {DELTA_PACKAGE} and for s3a:// {S3_PACKAGE}"
+        ) from None
 
 
 def _quiet() -> None:
@@ -83,5 +96,6 @@ def _on_this_machine(builder: SparkSession.Builder, root: str) -> SparkSession.B
 
 
 def _check_worker_reuse(session: SparkSession) -> None:
-    if session.conf.get("spark.python.worker.reuse") != "true":
+    # What the context was started with: the session's own settings are those that were asked for just now.
+    if session.sparkContext.getConf().get("spark.python.worker.reuse", "true") != "true":
         raise ExpectedError("spark.python.worker.reuse is off, so every task would load the model; set it to true")
