@@ -51,9 +51,6 @@ class Table:
         """The schema as Spark reads it: ``name TYPE, name TYPE``."""
         return ", ".join(f"{column.name} {column.type}" for column in self.columns)
 
-    def type_of(self, name: str) -> str:
-        return next(column.type for column in self.columns if column.name == name)
-
 
 EVENTS = Table(
     "events",
