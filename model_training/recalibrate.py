@@ -1,0 +1,105 @@
+"""Bring a bundle up to date where levels have drifted: calibrated to the newest closed window, nothing retrained.
+
+    python -m model_training.recalibrate --warehouse ROOT --models ROOT [--model champion] [a.b=value ...]
+
+The newest date of the training set is the newest window that has closed. Where it begins after all that the bundle was
+trained on, everyone is measured; else only the users that were held out.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from model_training import dataset
+from model_training.blending import unseen
+from model_training.blending.calibrate import fit_calibration
+from model_training.blending.config import BlendConfig
+from model_training.blending.evidence import EVIDENCE, served
+from model_training.blending.renewal import check_same_data, facts_of, held_out_share, renew, trained_until
+from model_training.blending.unseen import Unseen
+from model_training.dataset import Rows, TrainingSet
+from model_training.examples import take
+from ulvspark.contract.config import load_config
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.model import bundle
+from ulvspark.model.blend import blend
+from ulvspark.model.bundle import Manifest
+from ulvspark.model.predictor import Predictor
+
+MIN_ROWS = 50
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Recalibrate, report and publish; raises ExpectedError for bad input."""
+    args = _parser().parse_args(argv)
+    config = load_config(BlendConfig, args.config, args.overrides)
+    training_set = dataset.read_training_set(args.warehouse)
+
+    def make(source: Path, target: Path) -> Manifest:
+        return recalibrate_bundle(source, target, training_set, config)
+
+    version = renew(args.models, args.model, make)
+    print(f"published {version} in {args.models}" + (f" as {args.model}" if args.model != version else ""))
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="model_training.recalibrate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
+    parser.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
+    parser.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
+    parser.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
+    return parser
+
+
+def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, config: BlendConfig) -> Manifest:
+    """Write into ``target`` the bundle ``source`` with a calibration of the newest window of ``training_set``.
+
+    Raises ExpectedError where ``training_set`` is of another kind, or too few users can be measured.
+    """
+    predictor = Predictor.load(source)
+    manifest, scorer = predictor.manifest, predictor.scorer
+    check_same_data(manifest, training_set)
+    window = training_set.rows["as_of_date"].max()
+    rows = _measurable(manifest, training_set)
+    vectors = unseen.encode(predictor, training_set.rows.iloc[rows])
+    outcome = take(training_set.outcome(manifest.tiers), rows)
+    seen = Unseen(outcome, unseen.predict(scorer, vectors, training_set, rows))
+    prediction = blend(seen.predictions, scorer.weights)
+    calibration = fit_calibration(prediction, outcome, (window,), len(rows), config.calibration.coverage)
+    before, after = (served(seen, scorer.weights, each, manifest.tiers)
+                     for each in (scorer.parts.calibration, calibration))  # fmt: skip
+    _report(before, after, f"{len(rows):,} users as of {window}")
+    parts = replace(scorer.parts, calibration=calibration)
+    drifted = {f"before_recalibration_{name}": value for name, value in before.items()}
+    facts = facts_of(manifest)
+    return bundle.extend(target, source, facts.model_copy(update={"metrics": {**facts.metrics, **drifted}}), parts)
+
+
+def _report(before: dict[str, float], after: dict[str, float], where: str) -> None:
+    print(f"{where:36}{'before':>10}{'after':>10}")
+    for name in EVIDENCE:
+        values = (found.get(name) for found in (before, after))
+        print(f"{name:36}" + "".join(f"{'':>10}" if value is None else f"{value:10.4f}" for value in values))
+
+
+def _measurable(manifest: Manifest, training_set: TrainingSet) -> Rows:
+    """Rows of the newest window of whom the bundle knows nothing that happened in it."""
+    dates = training_set.rows["as_of_date"].to_numpy()
+    here = dates == dates.max()
+    if dates.max() < trained_until(manifest):
+        here &= dataset.held_out(training_set.rows, held_out_share(manifest))
+    if here.sum() < MIN_ROWS:
+        raise ExpectedError(
+            f"training set: {here.sum()} users as of {dates.max()} were not trained on, at least {MIN_ROWS} are needed;"
+            " wait for a newer window to close, or rebuild the training set with a later date"
+        )
+    return np.flatnonzero(here)
+
+
+if __name__ == "__main__":
+    run_as_job(main)
