@@ -18,16 +18,19 @@ from ulvspark.model.decisions import Decisions
 
 DAYS_PER_UNIT = 7.0
 """Weeks, as in the paper: numbers near 1 help the optimiser."""
+LIMIT = 9.0
+"""Of the logarithm of a parameter. Where users hardly differ in something, the likelihood rises up to here."""
 
 
 @dataclass(frozen=True)
 class Purchases:
-    """Repeat purchase days ``x``, age at the last of them ``t_x`` and age ``t`` in weeks, mean spend per day ``m``."""
+    """Repeat purchase days ``x``, age at the last ``t_x`` and age ``t`` in weeks, mean spend ``m`` of ``n`` days."""
 
     x: Floats
     t_x: Floats
     t: Floats
     m: Floats
+    n: Floats
 
 
 def purchases(part: TrainingSet) -> Purchases:
@@ -42,7 +45,7 @@ def purchases(part: TrainingSet) -> Purchases:
     repeats = ~np.isnan(gap)
     x = np.where(repeats, np.maximum(np.round((tenure - recency) / np.where(repeats, gap, 1.0)), 1.0), 0.0)
     t_x = np.where(repeats, tenure - recency, 0.0)
-    return Purchases(x, t_x / DAYS_PER_UNIT, (t_x + recency) / DAYS_PER_UNIT, orders * value / (x + 1))
+    return Purchases(x, t_x / DAYS_PER_UNIT, (t_x + recency) / DAYS_PER_UNIT, orders * value / (x + 1), x + 1)
 
 
 def predict(task: Task) -> Decisions:
@@ -57,6 +60,8 @@ def predict(task: Task) -> Decisions:
         expected_purchases(buying, each, weeks) * expected_spend(spending, each) * _kept(part)
         for each, part in ((of_target, task.target), (of_train, task.train))
     )
+    if not np.isfinite(value).all():
+        raise UnfitError(f"BG/NBD and Gamma-Gamma have no mean with {buying}, {spending}")
     logs = (np.log1p(each / part.scales())[:, None] for each, part in ((earlier, task.train), (value, task.target)))
     _, tiers = probabilities(task, *logs)
     return decisions(value, no_purchase(buying, of_target, weeks), tiers)
@@ -131,7 +136,7 @@ def fit_gamma_gamma(data: Purchases) -> GammaGamma:
     if not used.any():
         raise UnfitError("Gamma-Gamma: nobody bought for more than 0 on two days")
     unit = float(np.median(data.m[used]))
-    m, n = data.m[used] / unit, data.x[used] + 1
+    m, n = data.m[used] / unit, data.n[used]
     p, q, v = _minimise(lambda each: -_gamma_gamma_likelihood(GammaGamma(*each), m, n).mean(), 3, "Gamma-Gamma")
     return GammaGamma(p, q, v * unit)
 
@@ -147,8 +152,7 @@ def _gamma_gamma_likelihood(model: GammaGamma, m: Floats, n: Floats) -> Floats:
 
 def expected_spend(model: GammaGamma, data: Purchases) -> Floats:
     """Equation (5) of notes/025: spend per purchase day, between everyone's and the user's own mean."""
-    n = data.x + 1
-    return np.asarray(model.p * (model.v + n * data.m) / (model.p * n + model.q - 1))
+    return np.asarray(model.p * (model.v + data.n * data.m) / (model.p * data.n + model.q - 1))
 
 
 def _minimise(loss: Callable[[Floats], float], size: int, name: str) -> tuple[float, ...]:
@@ -157,9 +161,7 @@ def _minimise(loss: Callable[[Floats], float], size: int, name: str) -> tuple[fl
     def of_logarithms(logs: Floats) -> float:
         return loss(np.exp(logs))
 
-    found = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-10.0, 10.0))
-    if not found.success or (np.abs(found.x) > 9.9).any():
-        raise UnfitError(
-            f"{name} does not converge on these users: {found.message}; parameters {np.exp(found.x).round(4)}"
-        )
+    found = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-LIMIT, LIMIT))
+    if not found.success:
+        raise UnfitError(f"{name} does not converge on these users: {found.message}")
     return tuple(float(each) for each in np.exp(found.x))

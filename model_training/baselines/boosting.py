@@ -9,7 +9,6 @@ import numpy.typing as npt
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GroupShuffleSplit
-from sklearn.pipeline import make_pipeline
 
 from model_training.baselines.task import Floats, Task, UnfitError, decisions, two_classes
 from model_training.dataset import TrainingSet
@@ -35,10 +34,11 @@ def with_words(task: Task) -> Decisions:
     known, new = (_words(part) for part in (task.train, task.target))
     if not any(known):
         raise UnfitError("no event of the histories names a product or carries text")
-    reader = make_pipeline(TfidfVectorizer(min_df=5, sublinear_tf=True), TruncatedSVD(WORD_VECTOR, random_state=0))
-    vectors = reader.fit_transform(known)
-    features = np.hstack([task.train.features(), vectors]), np.hstack([task.target.features(), reader.transform(new)])
-    return _predict(task, *features)
+    words = TfidfVectorizer(min_df=5, sublinear_tf=True).fit(known)
+    reduced = TruncatedSVD(min(WORD_VECTOR, len(words.vocabulary_)), random_state=0).fit(words.transform(known))
+    vectors = (reduced.transform(words.transform(each)) for each in (known, new))
+    features = (part.features() for part in (task.train, task.target))
+    return _predict(task, *(np.hstack(each) for each in zip(features, vectors, strict=True)))
 
 
 def _words(part: TrainingSet) -> list[str]:

@@ -63,6 +63,8 @@ def _of_sensitivity(statistic: Callable[[Floats, Floats, Floats], Floats]) -> St
 
     def over_seen(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
         seen = ~np.isnan(outcome.price_sensitivity)
+        if not seen.any():
+            return np.full(len(weights), np.nan)
         predicted = known(scores.price_sensitivity)[seen]
         return statistic(outcome.price_sensitivity[seen], predicted, weights[:, seen])
 

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #fff; max-width: 62rem; margin: 2.5rem auto;
+body { font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #fff; max-width: 70rem; margin: 2.5rem auto;
   padding: 0 1.25rem; }
 h1 { font-size: 1.9rem; margin-bottom: .2rem; } h2 { font-size: 1.3rem; margin-top: 2.8rem;
   border-bottom: 2px solid #e3e8ee; padding-bottom: .3rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0; }
-caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { padding: .32rem .7rem; border-bottom: 1px solid #e3e8ee; text-align: right; white-space: nowrap;
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .84rem; margin: 1rem 0; }
+caption { text-align: left; font-weight: 600; padding-bottom: .4rem; white-space: nowrap; }
+th, td { padding: .32rem .55rem; border-bottom: 1px solid #e3e8ee; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-th { color: #52606f; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+th { color: #52606f; font-weight: 600; white-space: normal; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; }
 td.better { color: #0b6b3a; font-weight: 600; } td.worse { color: #b3261e; font-weight: 600; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; } ul { padding-left: 1.2rem; }
-nav { font-size: .92rem; } nav a { margin-right: .9rem; white-space: nowrap; } a { color: #22577a; }
+nav { font-size: .92rem; display: flex; flex-wrap: wrap; gap: .2rem .9rem; } a { color: #22577a; }
 """
 
 

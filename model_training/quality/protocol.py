@@ -33,8 +33,11 @@ def check_fits(predictor: Predictor, training_set: TrainingSet, cut: date) -> No
 
 
 def same_platform(manifest: Manifest, training_set: TrainingSet) -> bool:
-    """Whether the bundle was trained on this platform, as far as currency and time zone tell."""
-    return (manifest.currency, manifest.time_zone) == (training_set.meta.currency, training_set.meta.time_zone)
+    """Whether the bundle was trained on this platform, as far as currency, time zone and dates tell."""
+    meta = training_set.meta
+    first, last = min(meta.protocol.dates), meta.protocol.closes(max(meta.protocol.dates))
+    here = any(first <= origin <= last for origin in manifest.training_origins)
+    return here and (manifest.currency, manifest.time_zone) == (meta.currency, meta.time_zone)
 
 
 def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Protocol:

@@ -21,7 +21,7 @@ class Protocol:
     currency: str
     data_versions: dict[str, int]
     same_platform: bool
-    """Whether the bundle was trained on this platform, as far as currency and time zone tell."""
+    """Whether the bundle was trained on this platform, as far as currency, time zone and dates tell."""
     bundle_origins: tuple[str, ...]
     bundle_horizon_days: int
 

@@ -45,7 +45,8 @@ def _recency_bands(days: "pd.Series[float]") -> dict[str, "pd.Series[bool]"]:
 def _countries(histories: "pd.Series[Any]") -> dict[str, "pd.Series[bool]"]:
     """The greatest countries and all others together; nothing where there is one country or none is known."""
     country = histories.map(_country)
-    greatest = country.value_counts().index[:COUNTRIES]
+    counts = country.value_counts()
+    greatest = counts[counts >= SMALLEST].index[:COUNTRIES]
     if country.nunique() < 2:
         return {}
     apart = {str(name): country == name for name in greatest}
