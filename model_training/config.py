@@ -49,7 +49,7 @@ class Lora(Strict):
     alpha: float = Field(16, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] | None = None
-    """Names of the linear layers; the library's choice for the family where not given."""
+    """Names of the linear layers; all of them where not given."""
 
 
 class AdaLora(Strict):

@@ -1,21 +1,25 @@
 """The two stages of a fine-tuning: heads on the frozen base, then the base itself."""
 
 import copy
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import nn
 from transformers import TrainerCallback
 
-from model_training.config import AdaLora, Adapter, TrainConfig
+from model_training.config import AdaLora, Adapter, Prefix, TrainConfig
 from model_training.evaluation import evaluate_in_memory
 from model_training.frozen import pooled_states, without_backbone
 from model_training.metrics import Metric
 from model_training.task import Task
 from model_training.training import Stage, Trained, per_device, total_steps, train
-from model_training.tuning.adapters import RankUpdates, add_adapter, orthogonality
+from model_training.tuning.adapters import RankUpdates, add_adapter, final_ranks, orthogonality
 from model_training.tuning.freezing import freeze, set_dropout
-from ulvspark.model.network import HistoryEncoder, UserValueNetwork
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.model.network import HistoryEncoder, UserValueNetwork, max_positions
+
+logger = logging.getLogger(__name__)
 
 
 def check_tuning(config: TrainConfig, backbone: nn.Module | None) -> None:
@@ -26,8 +30,19 @@ def check_tuning(config: TrainConfig, backbone: nn.Module | None) -> None:
     per_device(config.tuning.optimiser)
     trial = copy.deepcopy(backbone)
     freeze(trial, config.tuning)
+    if isinstance(config.tuning.adapter, Prefix):
+        _check_room(config, config.tuning.adapter, backbone)
     if config.tuning.adapter is not None:
         add_adapter(trial, config.tuning.adapter, steps=100)
+
+
+def _check_room(config: TrainConfig, prefix: Prefix, backbone: nn.Module) -> None:
+    positions = max_positions(backbone)
+    if positions is not None and config.text.max_tokens + prefix.tokens > positions:
+        raise ExpectedError(
+            f"text.max_tokens {config.text.max_tokens} and tuning.adapter.tokens {prefix.tokens} exceed the "
+            f"{positions} positions of the base; lower one of them"
+        )
 
 
 def fit_heads(
@@ -63,7 +78,11 @@ def tune(
         "tuning", task.examples, task.split, task.tiers, tuning.optimiser, task.precision, task.folder / "tuning",
         group_by_length=task.config.group_by_length, layer_decay=tuning.layer_decay, callbacks=tuple(callbacks),
     )  # fmt: skip
-    return train(network, _pruning_ranks(stage, tuning.adapter, encoder.backbone), task.config)
+    trained = train(network, _pruning_ranks(stage, tuning.adapter, encoder.backbone), task.config)
+    if ranks := final_ranks(encoder.backbone):
+        mean = sum(ranks.values()) / len(ranks)
+        logger.info("AdaLoRA ended with a mean rank of %.1f over %d matrices", mean, len(ranks))
+    return trained
 
 
 def _pruning_ranks(stage: Stage, adapter: Adapter | None, backbone: nn.Module) -> Stage:

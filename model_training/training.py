@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
@@ -90,7 +90,7 @@ def train(network: UserValueNetwork, stage: Stage, config: TrainConfig) -> Train
     A stage that ended in an earlier start of the run is not repeated.
     """
     if (stage.folder / LOG).exists():
-        network.load_state_dict(load_file(stage.folder / WEIGHTS))
+        load_model(network, stage.folder / WEIGHTS)
         return Trained(**json.loads((stage.folder / LOG).read_bytes()))
     started = time.perf_counter()
     trainable, parameters = count_parameters(network)
@@ -108,7 +108,7 @@ def train(network: UserValueNetwork, stage: Stage, config: TrainConfig) -> Train
 
 def _conclude(network: UserValueNetwork, stage: Stage, trained: Trained) -> None:
     """Keep the weights instead of the checkpoints; the log is written last."""
-    save_file({name: each.contiguous() for name, each in network.state_dict().items()}, stage.folder / WEIGHTS)
+    save_model(network, str(stage.folder / WEIGHTS))
     (stage.folder / LOG).write_text(json.dumps(asdict(trained)), encoding="utf-8")
     for checkpoint in stage.folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)

@@ -8,6 +8,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny models gain nothing from threads, and on a busy machine threads that wait for each other lose a lot.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# For a JVM that lives a few minutes on a dozen rows: compiling little, and nothing in parallel.
+os.environ.setdefault(
+    "PYSPARK_SUBMIT_ARGS", "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+)
+SPARK_SETTINGS = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 
 # The same examples every time, and no stopwatch: a busy machine is not a bug.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,7 +32,8 @@ def spark() -> Iterator["SparkSession"]:  # noqa: F821
     from ulvspark.warehouse.session import get_session
 
     session = get_session("tests")
-    session.conf.set("spark.sql.shuffle.partitions", "2")
+    for name, value in SPARK_SETTINGS.items():
+        session.conf.set(name, value)
     yield session
     session.stop()
 
@@ -67,3 +81,11 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Pa
     from tests import tiny
 
     return tiny.bundle_folder(tmp_path_factory.mktemp("bundle") / "tiny", tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def training_warehouse(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A warehouse with the made-up training set of ``tests.training_set``; not to be changed."""
+    from tests import training_set
+
+    return str(training_set.write(tmp_path_factory.mktemp("training")))

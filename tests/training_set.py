@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from model_training.config import TrainConfig, load_train_config
 from ulvspark.contract.source import Protocol, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
@@ -102,3 +103,18 @@ def to_arrow(rows: pd.DataFrame) -> pa.Table:
 def _population(as_of: date) -> Population:
     knots = {name: 100 * np.asarray(KNOT_PROBABILITIES) for name in SPEC.money_numbers}
     return Population.measured(as_of, 1000, 20.0, knots)
+
+
+CONFIG = Path(__file__).parents[1] / "conf/train.yaml"
+
+SMALL = [
+    "min_users=20", "network.vector_size=16", "network.hidden_size=16", "text.max_tokens=48", "precision=fp32",
+    "heads.batch_size=32", "heads.epochs=6", "heads.learning_rate=0.02", "tuning.optimiser.batch_size=16",
+    "tuning.optimiser.learning_rate=0.001", "tuning.optimiser.epochs=1", "tuning.optimiser.evaluations_per_epoch=1",
+]  # fmt: skip
+"""Changes to ``CONFIG`` that fit a tiny model and this training set."""
+
+
+def small(base: Path, *overrides: str) -> TrainConfig:
+    """The default configuration with ``SMALL`` and ``overrides``."""
+    return load_train_config(CONFIG, [*SMALL, f"base={base}", *overrides])

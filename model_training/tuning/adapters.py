@@ -28,12 +28,15 @@ def add_adapter(backbone: nn.Module, adapter: Adapter, steps: int) -> nn.Module:
     family = untyped.config.model_type
     try:
         adapted = peft.get_peft_model(untyped, _peft_config(peft, adapter, steps))
+        if isinstance(adapter, Prefix):
+            # A second name for the base's embeddings, which a prefix never reads; checkpoints could not be saved.
+            adapted.word_embeddings = None
         _try_out(adapted)
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ExpectedError(
             f"tuning.adapter {adapter.kind} does not work with the base's family {family} ({reason}); "
-            "use lora, name other targets, or tune its top layers"
+            "name its targets, choose another adapter, or tune the top layers"
         ) from error
     return cast(nn.Module, adapted)
 
@@ -44,7 +47,7 @@ def _peft_config(peft: Any, adapter: Adapter, steps: int) -> Any:  # noqa: ANN40
         case Lora():
             return peft.LoraConfig(
                 task_type=task, r=adapter.rank, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout,
-                target_modules=_listed(adapter.targets),
+                target_modules=_listed(adapter.targets) or "all-linear",
             )  # fmt: skip
         case AdaLora():
             return peft.AdaLoraConfig(
@@ -52,7 +55,7 @@ def _peft_config(peft: Any, adapter: Adapter, steps: int) -> Any:  # noqa: ANN40
                 lora_dropout=adapter.dropout, orth_reg_weight=adapter.orthogonality, total_step=steps,
                 # Full ranks for a tenth of the steps, final ranks for the last third; the budget falls in between.
                 tinit=max(1, steps // 10), tfinal=max(1, steps // 3), deltaT=max(1, steps // 100),
-                target_modules=_listed(adapter.targets),
+                target_modules=_listed(adapter.targets) or "all-linear",
             )  # fmt: skip
         case Prefix():
             return peft.PrefixTuningConfig(task_type=task, num_virtual_tokens=adapter.tokens)
@@ -69,11 +72,20 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
 
 
 def _try_out(adapted: nn.Module) -> None:
-    """Read three tokens: some methods fail only when the model runs."""
+    """Read a few tokens and back: some methods fail only then, or are quietly ignored by the family's code.
+
+    Raises ValueError where a new weight has no effect.
+    """
     device = next(adapted.parameters()).device
-    with torch.no_grad():
-        ids = torch.zeros(1, 3, dtype=torch.long, device=device)
-        adapted(input_ids=ids, attention_mask=torch.ones_like(ids))
+    ids = torch.zeros(1, 3, dtype=torch.long, device=device)
+    states = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    if not states.requires_grad:
+        raise ValueError("its code ignores the new weights")
+    states.sum().backward()
+    idle = [name for name, weight in adapted.named_parameters() if weight.requires_grad and weight.grad is None]
+    adapted.zero_grad()
+    if idle:
+        raise ValueError(f"its code ignores {idle[0]}")
 
 
 def merge_adapter(backbone: nn.Module) -> nn.Module:

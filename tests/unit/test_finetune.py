@@ -1,40 +1,22 @@
 """From a training set to a published bundle, on tiny models."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from model_training import finetune as command
-from model_training.config import load_train_config
 from model_training.dataset import cut_date, read_training_set, restrict
 from model_training.evaluation import evaluate_bundle, score_rows
 from model_training.finetune import finetune
 from model_training.report import read_report
 from tests import training_set
+from tests.training_set import CONFIG, SMALL, small
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model import bundle
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
-
-CONFIG = Path(__file__).parents[2] / "conf/train.yaml"
-
-SMALL = [
-    "min_users=20", "network.vector_size=16", "network.hidden_size=16", "text.max_tokens=48", "precision=fp32",
-    "heads.batch_size=32", "heads.epochs=6", "heads.learning_rate=0.02", "tuning.optimiser.batch_size=16",
-    "tuning.optimiser.learning_rate=0.001", "tuning.optimiser.epochs=1", "tuning.optimiser.evaluations_per_epoch=1",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def warehouse(tmp_path_factory):
-    return str(training_set.write(tmp_path_factory.mktemp("warehouse")))
-
-
-def small(base, *overrides):
-    return load_train_config(CONFIG, [*SMALL, f"base={base}", *overrides])
 
 
 def rows_at(warehouse, cut):
@@ -42,8 +24,8 @@ def rows_at(warehouse, cut):
     return seen, np.flatnonzero(seen.rows["as_of_date"] == cut)
 
 
-def test_the_command_publishes_what_it_measured(tmp_path, warehouse, tiny_bert, capsys):
-    arguments = ["--config", str(CONFIG), "--warehouse", warehouse, "--models", str(tmp_path / "models")]
+def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, tiny_bert, capsys):
+    arguments = ["--config", str(CONFIG), "--warehouse", training_warehouse, "--models", str(tmp_path / "models")]
     arguments += [
         "--cut",
         "test",
@@ -67,7 +49,7 @@ def test_the_command_publishes_what_it_measured(tmp_path, warehouse, tiny_bert, 
     assert manifest.config["base"] == str(tiny_bert)
     assert manifest.data_versions == {**training_set.META.data_versions, "training_set": 1}
     assert max(manifest.training_origins) == training_set.PROTOCOL.validation_cut
-    found = evaluate_bundle(folder, *rows_at(warehouse, training_set.PROTOCOL.test_cut))
+    found = evaluate_bundle(folder, *rows_at(training_warehouse, training_set.PROTOCOL.test_cut))
     assert report.metrics == pytest.approx(found)
     assert {f"test_{name}" for name in found} | {f"untuned_test_{name}" for name in found} == set(manifest.metrics)
     assert found["spearman"] > 0.3
@@ -79,45 +61,45 @@ def test_the_command_publishes_what_it_measured(tmp_path, warehouse, tiny_bert, 
     assert store.resolve("champion") == manifest.version
 
 
-def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, warehouse, tiny_bert):
-    run = finetune(small(tiny_bert, "tuning.freeze=head"), warehouse, tmp_path, "validation")
+def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, training_warehouse, tiny_bert):
+    run = finetune(small(tiny_bert, "tuning.freeze=head"), training_warehouse, tmp_path, "validation")
     before, after = load_file(tiny_bert / "model.safetensors"), load_file(run / "bundle/encoder/model.safetensors")
     assert all(np.array_equal(after[name], before[name]) for name in after)
     # Every distinct text of the rows it may see is there, once.
-    rows = restrict(read_training_set(warehouse), cut_date(training_set.PROTOCOL, "validation")).rows
+    rows = restrict(read_training_set(training_warehouse), cut_date(training_set.PROTOCOL, "validation")).rows
     assert load_file(run / "pooled.safetensors")["pooled"].shape == (rows["history_hash"].nunique(), 32)
     assert read_report(run).untuned is None
 
 
-def test_text_alone_and_numbers_alone_both_learn(tmp_path, warehouse, tiny_bert):
+def test_text_alone_and_numbers_alone_both_learn(tmp_path, training_warehouse, tiny_bert):
     cut = training_set.PROTOCOL.validation_cut
     for name in ("network.use_numbers=false", "network.use_text=false"):
         config = small(tiny_bert, "tuning.freeze=head", name, "heads.epochs=12")
-        run = finetune(config, warehouse, tmp_path, "validation")
+        run = finetune(config, training_warehouse, tmp_path, "validation")
         assert read_report(run).metrics["spearman"] > 0.3
-        whole, rows = rows_at(warehouse, cut)
+        whole, rows = rows_at(training_warehouse, cut)
         assert score_rows(Predictor.load(run / "bundle"), whole, rows).expected_value.min() >= 0
 
 
-def test_a_classifier_alone_gives_tiers_and_values(tmp_path, warehouse, tiny_bert):
+def test_a_classifier_alone_gives_tiers_and_values(tmp_path, training_warehouse, tiny_bert):
     config = small(
         tiny_bert, "network.heads=[tier]", "network.hidden_size=0", "tiers={names: [rest, top], quantiles: [0.8]}",
         "loss.class_weights=balanced", "tuning.freeze=all", "tuning.start=new_heads", "validation.metric=tier_f1",
     )  # fmt: skip
-    run = finetune(config, warehouse, tmp_path, "validation")
-    whole, rows = rows_at(warehouse, training_set.PROTOCOL.validation_cut)
+    run = finetune(config, training_warehouse, tmp_path, "validation")
+    whole, rows = rows_at(training_warehouse, training_set.PROTOCOL.validation_cut)
     scores = score_rows(Predictor.load(run / "bundle"), whole, rows)
     assert scores.tier_probabilities.shape == (len(rows), 2)
     assert scores.churn_probability is None
     assert scores.expected_value.min() >= 0
 
 
-def test_best_checkpoint_is_kept_and_training_stops_early(tmp_path, warehouse, tiny_bert):
+def test_best_checkpoint_is_kept_and_training_stops_early(tmp_path, training_warehouse, tiny_bert):
     config = small(
         tiny_bert, "tuning.freeze=head", "heads.epochs=60", "validation.patience=3", "validation.metric=loss",
         "heads.learning_rate=0.3", "heads.schedule=constant",
     )  # fmt: skip
-    run = finetune(config, warehouse, tmp_path, "validation")
+    run = finetune(config, training_warehouse, tmp_path, "validation")
     log = json.loads((run / "heads/log.json").read_text())["log"]
     losses = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
     assert len(losses) < 60
@@ -138,17 +120,17 @@ def test_best_checkpoint_is_kept_and_training_stops_early(tmp_path, warehouse, t
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_bundle(
-    tmp_path, warehouse, tiny_bert, monkeypatch, overrides, message
+    tmp_path, training_warehouse, tiny_bert, monkeypatch, overrides, message
 ):
     monkeypatch.setattr("model_training.trackers.find_spec", lambda name: None)
     if any("fp16" in each for each in overrides):
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ExpectedError, match=message):
-        finetune(small(tiny_bert, *overrides), warehouse, tmp_path, "validation")
+        finetune(small(tiny_bert, *overrides), training_warehouse, tmp_path, "validation")
     assert not list(tmp_path.rglob("manifest.json"))
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, warehouse, tiny_bert, monkeypatch):
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, training_warehouse, tiny_bert, monkeypatch):
     config = small(tiny_bert, "tuning.freeze=head")
 
     def full(*args, **kwargs):
@@ -156,9 +138,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, warehouse, tiny_bert,
 
     monkeypatch.setattr(bundle, "save_file", full)
     with pytest.raises(ExpectedError, match="no space left on disk while saving the bundle"):
-        finetune(config, warehouse, tmp_path, "validation")
+        finetune(config, training_warehouse, tmp_path, "validation")
     assert not list(tmp_path.rglob("manifest.json"))
     monkeypatch.undo()
     # With space again, the run goes on from its fitted heads.
-    run = finetune(config, warehouse, tmp_path, "validation")
+    run = finetune(config, training_warehouse, tmp_path, "validation")
     assert read_report(run).bundle == bundle.load(run / "bundle").manifest.version

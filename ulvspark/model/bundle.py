@@ -17,13 +17,13 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model import golden
+from ulvspark.model.adapter import save_backbone, with_adapter
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
 from ulvspark.model.parts import Parts, read_parts, write_parts
-from ulvspark.model.quiet import quiet_transformers
 from ulvspark.model.reading import HistoryReader
 from ulvspark.model.scorer import Scorer
 
@@ -61,7 +61,7 @@ def reader(
 def save(
     folder: str | Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts
 ) -> Manifest:
-    """Write ``network`` (any device; adapters merged into its weights) and all it needs to score into ``folder``.
+    """Write ``network`` and all it needs to score into ``folder``; adapters merged into its weights where they can be.
 
     Written beside and renamed, so a bundle that was there stays whole if this fails. Raises ExpectedError where the
     disk is full.
@@ -137,8 +137,7 @@ def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: PreTraine
     save_file(_weights(network.decider), folder / HEADS)
     if network.encoder is None or tokenizer is None:
         return
-    with quiet_transformers():
-        network.encoder.backbone.save_pretrained(folder / ENCODER)  # type: ignore[operator]
+    save_backbone(network.encoder.backbone, folder / ENCODER)
     # How the tokenizer was last used is no part of it, but would be saved and change the encoder's version.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
@@ -171,7 +170,7 @@ def load(folder: str | Path) -> Bundle:
     folder = Path(folder)
     manifest = verify(folder)
     spec, features = manifest.network, feature_names(manifest.history)
-    backbone = load_backbone(folder / ENCODER) if spec.use_text else None
+    backbone = with_adapter(load_backbone(folder / ENCODER), folder / ENCODER) if spec.use_text else None
     network = build_network(spec, backbone, len(features), len(manifest.tiers.names))
     _read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:
