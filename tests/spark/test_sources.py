@@ -68,19 +68,19 @@ def test_values_take_their_one_form(spark, tmp_path):
     rows = [
         row(customer="12345678", sku=" 22.0 ", time="2024-07-01 00:30:00"),
         row(customer="7", sku="22.50", time="2024-01-01T00:30:00+02:00"),
+        row(customer="8", time="2024-07-01 00:30:00+02"),
+        row(customer="9", time="2024-07-01 00:30:00 UTC"),
     ]
     write(tmp_path, rows)
     early = validate(SourceConfig, source(columns), "shop.yaml")
     mapped = read_source(spark, early, str(tmp_path), datetime(2025, 1, 1, tzinfo=UTC), "run")
-    seven, many = (
-        mapped.events.withColumn("event_time", mapped.events.event_time.cast("string"))
-        .orderBy("user_id")
-        .collect()[::-1]
-    )
+    with_text = mapped.events.withColumn("event_time", mapped.events.event_time.cast("string"))
+    many, seven, short, named = with_text.orderBy("user_id").collect()
     assert (many.user_id, many.product_id) == ("12345678", "22")
     assert (many.event_time, many.order_id) == ("2024-06-30 23:30:00", "12345678/2024-07-01")
     assert (many.amount, many.list_price) == (Decimal("7.0000"), Decimal("3.6500"))
     assert (seven.user_id, seven.product_id, seven.event_time) == ("7", "22.50", "2023-12-31 22:30:00")
+    assert (short.event_time, named.event_time) == ("2024-06-30 22:30:00", "2024-07-01 00:30:00")
     mapped.release()
 
 
@@ -136,6 +136,16 @@ def test_products_and_users_are_one_row_a_key(spark, tmp_path):
         ("users", "missing_user", "users.parquet"),
         ("users", "unparsable_signup", "users.parquet"),
     ]
+    mapped.release()
+
+
+def test_the_latest_of_a_key_leaves_rows_without_one_alone(spark, tmp_path):
+    rows = [row(line="1", price="3"), row(line="1", price="4", time="2024-01-06 12:00:00"), *[row(line=None)] * 2]
+    content = source()
+    content["events"][0]["latest_by"] = "time"
+    mapped = read(spark, write(tmp_path, rows), content)
+    found = sorted((each.unit_price, each.event_id == "1") for each in mapped.events.collect())
+    assert found == [(Decimal("3.5000"), False), (Decimal("3.5000"), False), (Decimal("4.0000"), True)]
     mapped.release()
 
 

@@ -35,7 +35,8 @@ def mark_superseded(frame: DataFrame, key: str) -> DataFrame:
     """Of the good rows (null ``outcome``) of a key, keep the one with the largest ``latest``; ties go by content."""
     newest_first = (F.col("latest").desc_nulls_last(), F.col("content_hash").desc())
     rank = F.row_number().over(_same_key(key).orderBy(*newest_first))
-    older = F.col("outcome").isNull() & (rank > 1)
+    # Rows without a key of their own are not versions of each other.
+    older = F.col(key).isNotNull() & F.col("outcome").isNull() & (rank > 1)
     return frame.withColumn("outcome", F.when(older, SUPERSEDED).otherwise(F.col("outcome")))
 
 

@@ -28,7 +28,8 @@ ACCEPTED = {
 }
 """Types of a source's values (Spark's names) that a contract type can be made of."""
 
-_INSTANT_TEXT = r":\d\d.*(Z|[+-]\d\d:?\d\d)$"
+_INSTANT_TEXT = r":\d\d.*([A-Za-z]|[+-]\d)"
+"""Text that names its zone after the time: ``Z``, an offset of any length, or a name."""
 
 
 @dataclass(frozen=True)
