@@ -82,6 +82,7 @@ def test_tiers_that_cannot_be_told_apart_come_with_a_suggestion(fit, spend, mess
         ({}, "either quantiles or amounts"),
         ({"quantiles": [0.5], "amounts": [1]}, "either quantiles or amounts"),
         ({"quantiles": [0.2, 0.5]}, "2 tier names need 1 bounds, not 2"),
+        ({"quantiles": [0.5], "names": ["low", "low"]}, "tier names must differ"),
         ({"quantiles": [1.5]}, "between 0 and 1"),
     ],
 )

@@ -27,6 +27,8 @@ class TierFit(Strict):
         given = self.amounts if self.quantiles is None else self.quantiles
         if given is None or (self.quantiles is not None and self.amounts is not None):
             raise ValueError("give either quantiles or amounts")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("tier names must differ")
         if len(given) != len(self.names) - 1:
             raise ValueError(f"{len(self.names)} tier names need {len(self.names) - 1} bounds, not {len(given)}")
         if list(given) != sorted(set(given)):
