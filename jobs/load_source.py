@@ -17,7 +17,7 @@ from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
 from ulvspark.history.quarantine import IGNORED
-from ulvspark.history.sources import Mapped, read_source
+from ulvspark.history.sources import Mapped, read_source, reading
 from ulvspark.history.stamping import changed_events, stamp
 from ulvspark.warehouse.runs import RunLog, Stage, new_run_id
 from ulvspark.warehouse.session import get_session
@@ -48,14 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_settings(warehouse, source)
         mapped = read_source(warehouse.spark, source, args.source_root, clock, run_id)
     with RunLog(warehouse, "load_source", run_id) as run:
-        with run.stage("read") as stage:
+        with run.stage("read") as stage, _naming(args.source):
             _count_outcomes(mapped, stage)
         _ensure_tables(warehouse, source)
         for target, frame in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
-            with run.stage(target.name) as stage:
-                _merge(warehouse, target, frame, stage)
+            _merge(run, target, frame)
         with run.stage("quarantine"):
-            warehouse.append(mapped.quarantine, schema.QUARANTINE.name)
+            # Only what is new: a source that is read as a whole each night brings the same bad rows again.
+            bad_rows = mapped.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
+            warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
         run.versions_written.update(
             {table.name: warehouse.version(table.name) for table in (*TARGETS, schema.QUARANTINE)}
         )
@@ -110,7 +111,8 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
 
 def _count_outcomes(mapped: Mapped, stage: Stage) -> None:
     """One pass over the source, which also stages its rows."""
-    rows = mapped.outcomes.collect()
+    with reading():
+        rows = mapped.outcomes.collect()
     for table in TARGETS:
         of_table = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
         bad = {reason: n for reason, n in of_table.items() if reason is not None and reason not in IGNORED}
@@ -129,12 +131,15 @@ def _ensure_tables(warehouse: Warehouse, source: SourceConfig) -> None:
         warehouse.ensure(table)
 
 
-def _merge(warehouse: Warehouse, target: schema.Table, frame: DataFrame, stage: Stage) -> None:
-    if target is schema.EVENTS:
-        frame = _stamped(warehouse, frame)
-    merged = warehouse.merge(frame, target, CHANGED[target.name])
-    stage.count(f"{target.name}_new", merged.inserted)
-    stage.count(f"{target.name}_changed", merged.updated)
+def _merge(run: RunLog, target: schema.Table, frame: DataFrame) -> None:
+    name = target.name
+    with run.stage(name) as stage:
+        rows = _stamped(run.warehouse, frame) if target is schema.EVENTS else frame
+        merged = run.warehouse.merge(rows, target, CHANGED[name])
+        good = run.counts[f"{name}_read"] - run.counts[f"{name}_quarantined"]
+        stage.count(f"{name}_new", merged.inserted)
+        stage.count(f"{name}_changed", merged.updated)
+        stage.count(f"{name}_ignored", good - merged.inserted - merged.updated)
 
 
 def _stamped(warehouse: Warehouse, events: DataFrame) -> DataFrame:
@@ -144,10 +149,11 @@ def _stamped(warehouse: Warehouse, events: DataFrame) -> DataFrame:
 
 def _show(source: SourceConfig, warehouse: Warehouse, counts: Mapping[str, int]) -> None:
     print(f"\n{source.name} -> {warehouse.root}")
-    print(f"{'':10}{'read':>12}{'new':>12}{'changed':>12}{'ignored':>12}{'quarantined':>13}")
+    outcomes = ("read", "new", "changed", "ignored", "quarantined")
+    print(f"{'':10}{''.join(f'{outcome:>13}' for outcome in outcomes)}")
     for table in TARGETS:
-        read, new, changed, bad = (counts[f"{table.name}_{what}"] for what in ("read", "new", "changed", "quarantined"))
-        print(f"{table.name:10}{read:12,}{new:12,}{changed:12,}{read - new - changed - bad:12,}{bad:13,}")
+        rows = (counts[f"{table.name}_{outcome}"] for outcome in outcomes)
+        print(f"{table.name:10}{''.join(f'{n:13,}' for n in rows)}")
     for name, n in counts.items():
         if "_quarantined_" in name:
             print(f"  {name.replace('_quarantined_', ': ')}: {n:,}")

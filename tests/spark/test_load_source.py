@@ -1,13 +1,18 @@
 """The load job from end to end: merging, stamps that stay, exit codes, and nothing written when the source is wrong."""
 
+import contextlib
+import io
+import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from pyspark.sql import Row
 
 from jobs.load_source import main
 from tests.spark.source_files import COLUMNS, row, source, write, write_yaml
@@ -15,97 +20,135 @@ from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
 from ulvspark.history.sources import read_source
+from ulvspark.warehouse.tables import Warehouse
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def load(warehouse, tmp_path):
-    def run(rows, **changes):
-        write(tmp_path / "in", rows)
-        given = [
-            "--source",
-            write_yaml(tmp_path / "shop.yaml", source(**changes)),
-            "--source-root",
-            str(tmp_path / "in"),
-        ]
-        assert main([*given, "--warehouse", warehouse.root, "--clock", "2024-06-01T00:00:00"]) == 0
-        return last_counts(warehouse)
-
-    return run
+LINES = [row(line=str(n), time=f"2024-01-0{n} 12:00:00") for n in (1, 2, 3, 4)]
+BAD = row(customer=None)
+LATER = [
+    row(line="0", time="2023-12-31 12:00:00", price="100"),
+    LINES[0],
+    LINES[1] | {"pieces": "5"},
+    LINES[2],
+    LINES[3] | {"price": "4.00"},
+    BAD,
+    BAD,
+    BAD | {"line": "9"},
+]
 
 
-def last_counts(warehouse):
-    return warehouse.read("ulv_runs").orderBy("finished_at", ascending=False).first().counts
+@dataclass(frozen=True)
+class Night:
+    """What a load left and said."""
+
+    counts: dict[str, int]
+    events: dict[str, Row]
+    version: int
+    said: str
 
 
-def events(warehouse):
-    return {each.event_id: each for each in warehouse.read("events").collect()}
+def arguments(folder, rows, title="Mug", age="30", **changes):
+    """The job's arguments for a shop whose lines are ``rows`` and whose one product and user are made of facts."""
+    write(folder / "in", rows)
+    write(folder / "in", [row(kind=title, price=age)], "facts.parquet")
+    read = {"format": "parquet", "path": "facts.parquet"}
+    attributes = "map('age', price, 'kind', 'x')"
+    facts = {
+        "products": {"read": read, "columns": {"product_id": "sku", "title": "kind"}},
+        "users": {"read": read, "columns": {"user_id": "customer", "attributes": attributes}},
+    }
+    given = {
+        "source": write_yaml(folder / "shop.yaml", source(**facts | changes)), "source-root": folder / "in",
+        "warehouse": folder / "warehouse", "clock": "2024-06-01T00:00:00",
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in given.items()]
 
 
-def test_loading_again_changes_only_what_changed(load, warehouse, capsys):
-    lines = [row(line=str(n), time=f"2024-01-0{n} 12:00:00") for n in (1, 2, 3, 4)]
-    counts = load([*lines, row(customer=None)])
-    assert (counts["events_read"], counts["events_new"], counts["events_quarantined_missing_user"]) == (5, 4, 1)
-    assert "events: missing_user: 1" in capsys.readouterr().out
-    first, version = events(warehouse), warehouse.version("events")
-    assert (first["1"].reference_price, first["4"].reference_price) == (None, first["4"].unit_price)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    return tmp_path_factory.mktemp("shop")
 
-    counts = load(lines)
-    assert (counts["events_new"], counts["events_changed"]) == (0, 0)
-    assert events(warehouse) == first
-    assert warehouse.version("events") == version
 
-    late = row(line="0", time="2023-12-31 12:00:00", price="100")
-    lines[1] |= {"pieces": "5"}
-    lines[3] |= {"price": "4.00"}
-    counts = load([late, *lines])
-    assert (counts["events_new"], counts["events_changed"]) == (1, 2)
-    second = events(warehouse)
-    assert (second["1"], second["3"]) == (first["1"], first["3"]), "a late event changes no stamp"
-    assert (second["2"].quantity, second["2"].reference_price) == (5, first["2"].reference_price)
-    assert second["4"].reference_price > 20, "a new price is stamped anew, with what is known now"
+@pytest.fixture(scope="module")
+def warehouse(spark, shop):
+    return Warehouse(spark, str(shop / "warehouse"))
+
+
+@pytest.fixture(scope="module")
+def nights(warehouse, shop):
+    """Three loads: the first, the same again, and one with changes everywhere."""
+
+    def load(*given):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            assert main(arguments(shop, *given)) == 0
+        counts = warehouse.read("ulv_runs").orderBy("finished_at", ascending=False).first().counts
+        events = {each.event_id: each for each in warehouse.read("events").collect()}
+        return Night(counts, events, warehouse.version("events"), said.getvalue())
+
+    return load([*LINES, BAD]), load([*LINES, BAD]), load(LATER, "Blue mug", "31")
+
+
+def test_a_load_counts_what_it_did_with_each_row(nights, warehouse):
+    first, _, _ = nights
+    assert (first.counts["events_read"], first.counts["events_new"]) == (5, 4)
+    assert first.counts["events_quarantined_missing_user"] == 1
+    assert "events: missing_user: 1" in first.said
+    assert (first.events["1"].reference_price, first.events["4"].reference_price) == (
+        None,
+        first.events["4"].unit_price,
+    )
     assert warehouse.properties("events")["delta.enableChangeDataFeed"] == "true"
 
 
-def test_products_and_users_follow_the_source(load, warehouse, tmp_path):
-    def catalogue(title, age):
-        write(tmp_path / "in", [row(kind=title, price=age)], "facts.parquet")
-        read = {"format": "parquet", "path": "facts.parquet"}
-        attributes = "map('age', price, 'kind', 'x')"
-        return {
-            "products": {"read": read, "columns": {"product_id": "sku", "title": "kind"}},
-            "users": {"read": read, "columns": {"user_id": "customer", "attributes": attributes}},
-        }
-
-    load([row()], **catalogue("Mug", "30"))
-    counts = load([row()], **catalogue("Mug", "30"))
-    assert [counts[f"{name}_{what}"] for name in ("products", "users") for what in ("new", "changed")] == [0, 0, 0, 0]
-    counts = load([row()], **catalogue("Blue mug", "31"))
-    assert (counts["products_changed"], counts["users_changed"]) == (1, 1)
-    assert warehouse.read("products").first().title == "Blue mug"
-    assert warehouse.read("users").first().attributes == {"age": "31", "kind": "x"}
+def test_loading_the_same_again_changes_nothing(nights):
+    first, second, _ = nights
+    assert (second.events, second.version) == (first.events, first.version)
+    for table, ignored in {"events": 4, "products": 1, "users": 1}.items():
+        assert [second.counts[f"{table}_{what}"] for what in ("new", "changed", "ignored")] == [0, 0, ignored]
 
 
-def test_a_warehouse_keeps_its_currency_and_time_zone(load, warehouse):
-    load([row()])
+def test_a_bad_row_stands_in_quarantine_once_however_often_it_comes(nights, warehouse):
+    rows = warehouse.read("quarantine").orderBy("quarantined_at", "source_row").collect()
+    assert [(each.reason, json.loads(each.source_row)["line"]) for each in rows] == [
+        ("missing_user", "1"), ("missing_user", "9"),
+    ]  # fmt: skip
+    assert nights[2].counts["events_quarantined_missing_user"] == 3
+
+
+def test_only_what_changed_is_replaced_and_stamps_stay(nights):
+    first, _, third = nights
+    assert [third.counts[f"events_{what}"] for what in ("new", "changed", "ignored")] == [1, 2, 2]
+    before, after = first.events, third.events
+    assert (after["1"], after["3"]) == (before["1"], before["3"]), "a late event changes no stamp"
+    assert (after["2"].quantity, after["2"].reference_price) == (5, before["2"].reference_price)
+    assert after["4"].reference_price > 20, "a new price is stamped anew, with what is known now"
+
+
+def test_products_and_users_follow_the_source(nights, warehouse):
+    assert (nights[2].counts["products_changed"], nights[2].counts["users_changed"]) == (1, 1)
+    assert [each.title for each in warehouse.read("products").collect()] == ["Blue mug"]
+    assert [each.attributes for each in warehouse.read("users").collect()] == [{"age": "31", "kind": "x"}]
+
+
+def test_a_warehouse_keeps_its_currency_and_time_zone(nights, warehouse, shop):
     assert (warehouse.settings().currency, warehouse.settings().time_zone) == ("GBP", "Europe/London")
     with pytest.raises(ExpectedError, match=r"in EUR and Europe/London, but warehouse .* holds GBP"):
-        load([row(line="2")], currency="EUR")
-    assert warehouse.read("events").count() == 1
+        main(arguments(shop, [row(line="2")], currency="EUR"))
+    assert warehouse.version("events") == nights[2].version
 
 
-def test_a_wrong_source_ends_with_2_and_one_line_and_writes_nothing(load, warehouse, capsys):
-    def job(_):
-        return load([row()], columns={**COLUMNS, "user_id": "nobody"})
-
+def test_a_wrong_source_ends_with_2_and_one_line_and_writes_nothing(spark, tmp_path, capsys):
+    content = source({**COLUMNS, "user_id": "nobody"})
     with pytest.raises(SystemExit) as ended:
-        run_as_job(job)
+        run_as_job(lambda _: main(arguments(tmp_path, [row()], events=content["events"])))
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "shop.yaml: events.user_id from lines.parquet: 'nobody' names `nobody`, which is not there" in line
     assert "the table has: line string, customer string" in line
-    assert not Path(warehouse.root).exists()
+    assert not (tmp_path / "warehouse").exists()
 
 
 def test_times_and_ids_do_not_depend_on_the_machine(spark, tmp_path):

@@ -10,7 +10,7 @@ from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
-from ulvspark.history.sources import read_source
+from ulvspark.history.sources import read_source, reading
 
 CLOCK = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -201,3 +201,13 @@ def test_a_missing_table_and_a_wrong_filter_are_explained(spark, tmp_path):
     content["events"][0]["filter"] = "pieces"
     with pytest.raises(ExpectedError, match=r"events.filter .* is string, not a condition"):
         read(spark, write(tmp_path, [row()]), content)
+
+
+def test_a_damaged_file_is_named(spark, tmp_path):
+    path = write(tmp_path, [row(line=str(n)) for n in range(200)]) / "lines.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(300) + content[400:])
+    mapped = read(spark, tmp_path, source())
+    with pytest.raises(ExpectedError, match=r"cannot be read to its end: .*lines\.parquet"), reading():
+        mapped.outcomes.collect()
+    mapped.release()

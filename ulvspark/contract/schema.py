@@ -115,9 +115,13 @@ QUARANTINE = Table(
         Column("source_row", "STRING", True),
         Column("quarantined_at", "TIMESTAMP", True),
     ),
-    key=("run_id", "target", "source_row"),
+    key=("source", "source_table", "target", "reason", "source_row"),
 )
-"""Rows that were not loaded. ``reason`` is one of ``ulvspark.history.quarantine``; ``source_row`` is JSON."""
+"""Rows that were not loaded, with the first run that met them.
+
+``reason`` is one of ``ulvspark.history.quarantine``; ``source_row`` is JSON. Equal rows stand here once, and are counted
+in ``ulv_runs``.
+"""
 
 HISTORY_TYPE = (
     "STRUCT<profile: MAP<STRING, STRING>, events: ARRAY<STRUCT<"

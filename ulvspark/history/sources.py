@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
@@ -146,6 +147,20 @@ def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, tar
             f"{target}: source table {maps.source_name(mapping)} ({read.format}) cannot be read: {_first_line(error)}"
             f"{_beside(read, source_root)}"
         ) from None
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around the first action on what ``read_source`` gives: a file that is damaged shows itself only there.
+
+    Raises ExpectedError naming the file.
+    """
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        if "FAILED_READ_FILE" not in (said := _first_line(error)):
+            raise
+        raise ExpectedError(f"a source table cannot be read to its end: {said}") from None
 
 
 def _first_line(error: Exception) -> str:
