@@ -11,16 +11,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny models gain nothing from threads, and on a busy machine threads that wait for each other lose a lot.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# For a JVM that lives a few minutes on a dozen rows: compiling little, and nothing in parallel.
+# For JVMs that live a few minutes on a dozen rows: little is compiled, and nothing runs in parallel.
 os.environ.setdefault(
-    "PYSPARK_SUBMIT_ARGS", "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+    "PYSPARK_SUBMIT_ARGS",
+    "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' --conf spark.sql.codegen.wholeStage=false "
+    "--conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell",
 )
-SPARK_SETTINGS = {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
+TINY = {"spark.sql.shuffle.partitions": "1", "spark.databricks.delta.snapshotPartitions": "1"}
 
 # The same examples every time, and no stopwatch: a busy machine is not a bug.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,7 +29,7 @@ def spark() -> Iterator["SparkSession"]:  # noqa: F821
     from ulvspark.warehouse.session import get_session
 
     session = get_session("tests")
-    for name, value in SPARK_SETTINGS.items():
+    for name, value in TINY.items():
         session.conf.set(name, value)
     yield session
     session.stop()
