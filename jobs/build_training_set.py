@@ -24,12 +24,12 @@ from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
 from ulvspark.history.labels import label, training_rows
 from ulvspark.history.population import Population
+from ulvspark.warehouse.publish import staging
 from ulvspark.warehouse.runs import RunLog, new_run_id
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
 META = "ulvspark.training_set"
-STAGING = f"{schema.TRAINING_SET}_staging"
 SOURCES = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
 
 
@@ -47,9 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
     warehouse = Warehouse(get_session("build_training_set", args.warehouse), args.warehouse)
-    run_id = new_run_id("build_training_set")
-    with RunLog(warehouse, "build_training_set", run_id) as run:
-        settings = _settings(warehouse, source, args.source)
+    settings, run_id = warehouse.settings(), new_run_id("build_training_set")
+    with (
+        RunLog(warehouse, "build_training_set", run_id) as run,
+        staging(warehouse, schema.TRAINING_SET, run_id) as staged,
+    ):
+        _check_settings(settings, source, args)
         run.versions_read.update({name: warehouse.version(name) for name in SOURCES})
         tables = Tables(*(warehouse.read(name, run.versions_read[name]) for name in SOURCES))
         _check_windows_closed(source.protocol, tables.events, settings.time_zone)
@@ -61,9 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             time_zone=settings.time_zone,
             data_versions=run.versions_read,
         )
-        warehouse.drop(STAGING)
-        populations = [_stage_date(warehouse, tables, as_of, meta, run) for as_of in source.protocol.dates]
-        _publish(warehouse, populations, meta, run)
+        populations = [_stage_date(warehouse, tables, as_of, meta, run, staged) for as_of in source.protocol.dates]
+        _publish(warehouse, populations, meta, run, staged)
     print(f"training set of {len(populations)} dates in {warehouse.root}, run {run_id}")
     return DONE
 
@@ -84,14 +86,12 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def _settings(warehouse: Warehouse, source: SourceConfig, path: str) -> WarehouseSettings:
-    found = warehouse.settings()
+def _check_settings(found: WarehouseSettings, source: SourceConfig, args: argparse.Namespace) -> None:
     if found != WarehouseSettings(source.currency, source.time_zone):
         raise ExpectedError(
-            f"{path} is in {source.currency} and {source.time_zone}, but warehouse {warehouse.root} holds "
+            f"{args.source} is in {source.currency} and {source.time_zone}, but warehouse {args.warehouse} holds "
             f"{found.currency} and {found.time_zone}; give the source that was loaded into it"
         )
-    return found
 
 
 def _check_windows_closed(protocol: Protocol, events: DataFrame, time_zone: str) -> None:
@@ -107,7 +107,9 @@ def _check_windows_closed(protocol: Protocol, events: DataFrame, time_zone: str)
             )
 
 
-def _stage_date(warehouse: Warehouse, tables: Tables, as_of: date, meta: TrainingSetMeta, run: RunLog) -> Population:
+def _stage_date(
+    warehouse: Warehouse, tables: Tables, as_of: date, meta: TrainingSetMeta, run: RunLog, staged: str
+) -> Population:
     """Add one date's rows to the staging table; the population is measured on everyone, eligible or not."""
     spec, zone = meta.history_spec, meta.time_zone
     step = f"as of {as_of}"
@@ -116,28 +118,29 @@ def _stage_date(warehouse: Warehouse, tables: Tables, as_of: date, meta: Trainin
         behaviour = behaviour.persist(StorageLevel.MEMORY_AND_DISK)
         labels = label(tables.events, as_of, meta.protocol.horizon_days, zone)
         rows = training_rows(behaviour, labels).withColumn("run_id", F.lit(meta.run_id))
-        warehouse.append(rows, STAGING)
+        warehouse.append(rows, staged)
         population = measure_population(behaviour, spec)
         behaviour.unpersist()
-        staged = warehouse.read(STAGING).where(F.col("as_of_date") == F.lit(as_of))
-        [(users, churned, spend)] = staged.agg(F.count("*"), F.avg("churned"), F.avg("spend")).collect()
+        written = warehouse.read(staged).where(F.col("as_of_date") == F.lit(as_of))
+        [(users, churned, spend)] = written.agg(F.count("*"), F.avg("churned"), F.avg("spend")).collect()
         stage.count(f"eligible_users_{as_of}", users)
     seconds = run.seconds[step]
     print(f"{as_of}: {users:,} eligible users, {churned:.1%} churned, mean spend {spend:,.2f}, {seconds:.1f} s")
     return population
 
 
-def _publish(warehouse: Warehouse, populations: Sequence[Population], meta: TrainingSetMeta, run: RunLog) -> None:
+def _publish(
+    warehouse: Warehouse, populations: Sequence[Population], meta: TrainingSetMeta, run: RunLog, staged: str
+) -> None:
     """Populations first: a training set never stands without them."""
     with run.stage("publish"):
         warehouse.ensure(schema.POPULATIONS)
         rows = [tuple(each.to_row(meta.run_id)[name] for name in schema.POPULATIONS.names) for each in populations]
         frame = warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl)
         run.versions_written[schema.POPULATIONS.name] = warehouse.append(frame, schema.POPULATIONS.name)
-        version = warehouse.overwrite(warehouse.read(STAGING), schema.TRAINING_SET, partition_by=("as_of_date",))
-        run.versions_written[schema.TRAINING_SET] = version
-        warehouse.set_properties(schema.TRAINING_SET, {META: meta.model_dump_json()})
-        warehouse.drop(STAGING)
+        run.versions_written[schema.TRAINING_SET] = warehouse.replace(
+            warehouse.read(staged), schema.TRAINING_SET, {META: meta.model_dump_json()}, partition_by=("as_of_date",)
+        )
 
 
 if __name__ == "__main__":

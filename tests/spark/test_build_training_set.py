@@ -13,6 +13,7 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
+from ulvspark.warehouse.tables import Warehouse
 
 HISTORY = Path(__file__).parents[2] / "conf/history.yaml"
 LAST_CUT = date(2020, 3, 2)
@@ -37,8 +38,38 @@ def command_line(folder, warehouse, test_cut=LAST_CUT, currency="GBP"):
     return ["--source", str(path), "--history", str(HISTORY), "--warehouse", warehouse.root]
 
 
+@pytest.fixture(scope="module")
+def warehouse(spark, tmp_path_factory):
+    """A loaded shop."""
+    loaded = Warehouse(spark, str(tmp_path_factory.mktemp("shop") / "warehouse"))
+    shop.fill(loaded)
+    return loaded
+
+
+def verdicts(warehouse):
+    return [row.verdict for row in warehouse.read("ulv_runs").orderBy("started_at").collect()]
+
+
+def test_what_the_data_cannot_answer_is_refused_before_anything_is_written(warehouse, tmp_path):
+    late = command_line(tmp_path, warehouse, test_cut=date(2020, 3, 3))
+    with pytest.raises(
+        ExpectedError, match="10 days from 2020-03-03 reach to 2020-03-13, but the data end on 2020-03-11"
+    ):
+        build_training_set.main(late)
+    with pytest.raises(ExpectedError, match=r"is in EUR and Europe/London, but warehouse .* holds GBP"):
+        build_training_set.main(command_line(tmp_path, warehouse, currency="EUR"))
+    assert not warehouse.exists(schema.TRAINING_SET)
+    assert verdicts(warehouse) == ["failed", "failed"]
+
+
+def test_a_mistyped_warehouse_stays_unwritten(spark, tmp_path):
+    nowhere = Warehouse(spark, str(tmp_path / "typo"))
+    with pytest.raises(ExpectedError, match="has no table events; run the job that writes it first"):
+        build_training_set.main(command_line(tmp_path, nowhere))
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_training_set_is_replaced_as_a_whole_and_says_what_it_was_made_of(warehouse, tmp_path, capsys):
-    shop.fill(warehouse)
     warehouse.overwrite(warehouse.spark.createDataFrame([("old", 1)], "user_id STRING, old INT"), schema.TRAINING_SET)
     assert build_training_set.main(command_line(tmp_path, warehouse)) == 0
 
@@ -60,19 +91,6 @@ def test_a_training_set_is_replaced_as_a_whole_and_says_what_it_was_made_of(ware
 
     populations = [Population.from_row(row.asDict()) for row in warehouse.read("populations").collect()]
     assert sorted(each.as_of for each in populations) == list(meta.protocol.dates)
-    assert [row.verdict for row in warehouse.read("ulv_runs").collect()] == ["done"]
+    assert verdicts(warehouse)[-1] == "done"
     assert "2020-03-02: 12 eligible users, 100.0% churned, mean spend 0.00" in capsys.readouterr().out
-    assert not warehouse.exists(build_training_set.STAGING)
-
-
-def test_what_the_data_cannot_answer_is_refused_before_anything_is_written(warehouse, tmp_path):
-    shop.fill(warehouse)
-    late = command_line(tmp_path, warehouse, test_cut=date(2020, 3, 3))
-    with pytest.raises(
-        ExpectedError, match="10 days from 2020-03-03 reach to 2020-03-13, but the data end on 2020-03-11"
-    ):
-        build_training_set.main(late)
-    with pytest.raises(ExpectedError, match=r"is in EUR and Europe/London, but warehouse .* holds GBP"):
-        build_training_set.main(command_line(tmp_path, warehouse, currency="EUR"))
-    assert not warehouse.exists(schema.TRAINING_SET)
-    assert [row.verdict for row in warehouse.read("ulv_runs").collect()] == ["failed", "failed"]
+    assert list(Path(warehouse.root).glob("staging*")) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.schema import Column, Table
+from ulvspark.contract.schema import EVENTS, Column, Table
 from ulvspark.warehouse.tables import MergeCounts, Warehouse
 
 THINGS = Table("things", (Column("thing_id", "STRING", True), Column("worth", "INT")), key=("thing_id",))
@@ -37,11 +37,13 @@ def test_a_table_lives_by_folder_or_by_name(spark, place):
     assert rows(place) == [("a", 1), ("b", 3), ("c", 4)]
     assert rows(place, version=first) == [("a", 1), ("b", 2)]
 
-    place.overwrite(frame.limit(0), "things", where="thing_id = 'c'")
+    before = place.overwrite(frame.limit(0), "things", where="thing_id = 'c'")
     assert rows(place) == [("a", 1), ("b", 3)]
 
-    place.set_properties("things", {"ulvspark.note": "it's \\ here"})
+    last = place.replace(frame, "things", {"ulvspark.note": "it's \\ here"}, partition_by=("worth",))
     assert place.properties("things")["ulvspark.note"] == "it's \\ here"
+    assert (rows(place), place.version("things")) == ([("a", 1), ("b", 2)], last)
+    assert last == before + 1, "one commit"
     place.drop("things")
     assert not place.exists("things")
 
@@ -51,3 +53,14 @@ def test_a_missing_table_is_one_clear_sentence(warehouse):
         warehouse.read("events")
     with pytest.raises(ExpectedError, match="has no table events"):
         warehouse.settings()
+    warehouse.ensure(EVENTS)
+    with pytest.raises(ExpectedError, match="was not made by load_source; run that first"):
+        warehouse.settings()
+
+
+def test_a_missing_database_is_one_clear_sentence(spark):
+    nowhere = Warehouse(spark, "catalog:nowhere")
+    with pytest.raises(ExpectedError, match="has no table events; run the job"):
+        nowhere.settings()
+    with pytest.raises(ExpectedError, match="there is no database nowhere; create it"):
+        nowhere.ensure(THINGS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENTS, Table
@@ -62,9 +63,15 @@ class Warehouse:
         return self.spark.sql(f"SELECT * FROM {self.identifier(name)} VERSION AS OF {version}")  # noqa: S608
 
     def ensure(self, table: Table, properties: Mapping[str, str] | None = None) -> None:
-        """Create ``table`` empty unless it is there, with the change feed on from its first version."""
+        """Create ``table`` empty unless it is there, with the change feed on from its first version.
+
+        Raises ExpectedError when there is no such database.
+        """
         if self.exists(table.name):
             return
+        database = self.root.removeprefix(CATALOG)
+        if self.root.startswith(CATALOG) and not self.spark.catalog.databaseExists(database):
+            raise ExpectedError(f"warehouse {self.root}: there is no database {database}; create it")
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.root.startswith(CATALOG):
             builder = builder.tableName(self.identifier(table.name))
@@ -86,6 +93,18 @@ class Warehouse:
         options = {"replaceWhere": where} if where else {"overwriteSchema": "true"}
         return self._write(frame, name, "overwrite", partition_by, options)
 
+    def replace(
+        self, frame: DataFrame, name: str, properties: Mapping[str, str], partition_by: Sequence[str] = ()
+    ) -> int:
+        """Replace a table together with its properties in one commit, so that neither is seen without the other."""
+        writer = frame.writeTo(self.identifier(name)).using("delta")
+        for key, value in properties.items():
+            writer = writer.tableProperty(key, value)
+        if partition_by:
+            writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
+        writer.createOrReplace()
+        return self.version(name)
+
     def merge(self, frame: DataFrame, table: Table, update_when: str | None) -> MergeCounts:
         """Merge rows by the table's key, each key at most once in ``frame``.
 
@@ -104,14 +123,13 @@ class Warehouse:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
         return {row["key"]: row["value"] for row in rows}
 
-    def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
-        """Set table properties; needs no rewrite of data."""
-        pairs = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
-        self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({pairs})")
-
     def settings(self) -> WarehouseSettings:
         """Currency and time zone, as the first load set them. Raises ExpectedError when nothing was loaded."""
         properties = self.properties(EVENTS.name)
+        if CURRENCY not in properties or TIME_ZONE not in properties:
+            raise ExpectedError(
+                f"table {EVENTS.name} of warehouse {self.root} was not made by load_source; run that first"
+            )
         return WarehouseSettings(properties[CURRENCY], properties[TIME_ZONE])
 
     def drop(self, name: str) -> None:
@@ -158,8 +176,3 @@ class Warehouse:
 def _absolute(root: str) -> str:
     """A relative folder as a whole path: Delta makes tables only at those."""
     return root if root.startswith(CATALOG) or "://" in root else str(Path(root).absolute())
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
