@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -28,7 +29,7 @@ from ulvspark.scoring import tiers
 from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
 from ulvspark.scoring.scores import ScoreFacts, score_rows
-from ulvspark.scoring.workers import shipped
+from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.publish import publish, staging
 from ulvspark.warehouse.runs import RunLog, new_run_id
 from ulvspark.warehouse.session import get_session
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config, decision = load_config(ScoreConfig, args.config), load_config(tiers.TierDecision, args.tiers)
     warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
     settings = warehouse.settings()
+    _check_begun(as_of, settings)
     with RunLog(warehouse, JOB, new_run_id(JOB), as_of) as run, TemporaryDirectory() as scratch:
         bundle, manifest = _fetch_bundle(run, args.models, args.model, Path(scratch))
         _check_currency(manifest, settings)
@@ -101,8 +103,8 @@ def _score(scoring: Scoring, bundle: Path) -> None:
     with (
         staging(warehouse, "behaviour", run.run_id) as behaviour_table,
         staging(warehouse, "scores", run.run_id) as scores_table,
-        shipped(warehouse.spark.sparkContext, bundle, scoring.manifest.version) as model,
     ):
+        model = ship(warehouse.spark.sparkContext, bundle, scoring.manifest.version)
         _stage_behaviour(scoring, behaviour_table)
         population = _measure_population(scoring, behaviour_table)
         _encode_missing(scoring, behaviour_table, model)
@@ -119,6 +121,13 @@ def _fetch_bundle(run: RunLog, models: str, name: str, into: Path) -> tuple[Path
         run.model_version = predictor.manifest.version
         predictor.self_test()
         return folder, predictor.manifest
+
+
+def _check_begun(as_of: date, settings: WarehouseSettings) -> None:
+    """A date to come would hold ``ulv_scores`` until it has passed, since only a later one replaces it."""
+    today = datetime.now(ZoneInfo(settings.time_zone)).date()
+    if as_of > today:
+        raise ExpectedError(f"--as-of {as_of} is in the future, today is {today} in {settings.time_zone}; correct it")
 
 
 def _check_currency(manifest: Manifest, settings: WarehouseSettings) -> None:

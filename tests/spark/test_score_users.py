@@ -130,18 +130,7 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
     assert list(Path(first_night.root).glob("staging*")) == []
 
 
-def test_a_date_scored_twice_is_encoded_once_and_kept_once(night, models, arguments):
-    before = by_user(night)
-    assert score_users.main(arguments(night, models)) == 0
-    assert (last_run(night).counts["texts_encoded"], last_run(night).counts["texts_reused"]) == (0, 12)
-    after = by_user(night)
-    assert {user: row.expected_value for user, row in after.items()} == pytest.approx(
-        {user: row.expected_value for user, row in before.items()}
-    )
-    assert by_user(night, "ulv_scores_history") == after
-
-
-def test_dates_build_on_the_one_before_and_backfills_stay_in_history(night, models, arguments):
+def test_dates_build_on_the_one_before_and_a_rerun_repairs(night, models, arguments):
     first = by_user(night)
     shop.add_events(night, [shop.purchase("user03", 9, days_before=-3)])
     assert score_users.main(arguments(night, models, shop.AS_OF + WEEK)) == 0
@@ -153,15 +142,36 @@ def test_dates_build_on_the_one_before_and_backfills_stay_in_history(night, mode
     }
 
     assert score_users.main(arguments(night, models, shop.AS_OF - WEEK)) == 0
-    assert by_user(night) == second
-    history = night.read("ulv_scores_history").groupBy("as_of_date").count().collect()
-    assert dict(map(tuple, history)) == {shop.AS_OF + offset: 14 for offset in (-WEEK, 0 * WEEK, WEEK)}
+    assert by_user(night) == second, "a backfill stays in history"
 
     stopped_between = night.read("ulv_scores_history").where(f"as_of_date = DATE '{shop.AS_OF}'")
     night.overwrite(stopped_between, "ulv_scores")
     assert score_users.main(arguments(night, models, shop.AS_OF + WEEK)) == 0
-    assert {row.as_of_date for row in by_user(night).values()} == {shop.AS_OF + WEEK}
-    assert by_user(night)["user03"].previous_tier == first["user03"].ulv_tier
+    assert (last_run(night).counts["texts_encoded"], last_run(night).counts["texts_reused"]) == (0, 12)
+    again = by_user(night)
+    assert {user: row.expected_value for user, row in again.items()} == pytest.approx(
+        {user: row.expected_value for user, row in second.items()}
+    )
+    assert {user: row.previous_tier for user, row in again.items()} == {
+        user: row.previous_tier for user, row in second.items()
+    }
+    of_that_date = night.read("ulv_scores_history").where(f"as_of_date = DATE '{shop.AS_OF + WEEK}'").collect()
+    assert {row.user_id: row for row in of_that_date} == again, "one copy"
+    history = night.read("ulv_scores_history").groupBy("as_of_date").count().collect()
+    assert dict(map(tuple, history)) == {shop.AS_OF + offset: 14 for offset in (-WEEK, 0 * WEEK, WEEK)}
+
+
+def test_a_date_to_come_is_refused(first_night, models, arguments):
+    runs = first_night.version("ulv_runs")
+    with pytest.raises(ExpectedError, match=r"2999-01-01 is in the future, today is .* in Europe/London"):
+        score_users.main(arguments(first_night, models, date(2999, 1, 1)))
+    assert first_night.version("ulv_runs") == runs
+
+
+def test_a_missing_model_is_one_sentence(night, arguments, tmp_path):
+    with pytest.raises(ExpectedError, match="no alias 'champion'; publish a bundle"):
+        score_users.main(arguments(night, str(tmp_path / "no models")))
+    assert last_run(night).reason.endswith("point the alias at it first")
 
 
 def test_refused_scores_change_nothing_that_is_published(night, models, arguments, monkeypatch, capsys):
@@ -241,9 +251,9 @@ def _loads(batches, name):
 
 def test_a_worker_loads_the_model_once_for_all_its_tasks(spark, models, tmp_path):
     folder = open_store(models).fetch("champion", tmp_path)
-    with workers.shipped(spark.sparkContext, folder, f"once-{date.today()}") as name:
-        tasks = spark.range(0, 64, numPartitions=16)
-        rows = tasks.mapInPandas(lambda batches: _loads(batches, name), "id LONG, worker LONG, loads LONG").collect()
+    name = workers.ship(spark.sparkContext, folder, f"once-{date.today()}")
+    tasks = spark.range(0, 64, numPartitions=16)
+    rows = tasks.mapInPandas(lambda batches: _loads(batches, name), "id LONG, worker LONG, loads LONG").collect()
     assert len(rows) == 64
     # A worker may have kept the model of an earlier test; this test's is the only one it loads now.
     loads = {}

@@ -1,28 +1,27 @@
 """The model on the executors: shipped once, loaded once a worker process."""
 
+import atexit
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from pyspark import SparkContext, SparkFiles, TaskContext
 
 from ulvspark.model.predictor import Predictor
 
 
-@contextmanager
-def shipped(context: SparkContext, bundle: Path, version: str) -> Iterator[str]:
-    """Send a bundle folder to every executor, for as long as the block lasts; gives the name for ``predictor``.
+def ship(context: SparkContext, bundle: Path, version: str) -> str:
+    """Send a bundle folder to every executor; gives the name for ``predictor``.
 
-    Executors that join meanwhile fetch the bundle with their first task.
+    The archive stays until this process ends: an executor fetches it with its first task, whatever that task is for,
+    and one may join at any time.
     """
     name = f"bundle-{version}"
-    with TemporaryDirectory() as scratch:
-        archive = shutil.make_archive(str(Path(scratch) / name), "zip", bundle)
-        context.addArchive(f"{archive}#{name}")
-        yield name
+    scratch = Path(mkdtemp(prefix="ulvspark-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    context.addArchive(f"{shutil.make_archive(str(scratch / name), 'zip', bundle)}#{name}")
+    return name
 
 
 @lru_cache(maxsize=1)
