@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 import torch
 from accelerate import PartialState
 
-from model_training.config import TrainConfig
 from ulvspark.contract.errors import ExpectedError
 
 
@@ -23,13 +22,13 @@ def bf16_is_fast() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def chosen_precision(config: TrainConfig) -> str:
+def chosen_precision(wanted: str) -> str:
     """fp32, bf16 or fp16. Raises ExpectedError for fp16 on a CPU, whose gradients would vanish unscaled."""
-    if config.precision == "fp16" and not torch.cuda.is_available():
+    if wanted == "fp16" and not torch.cuda.is_available():
         raise ExpectedError("precision fp16 needs an NVIDIA GPU; use auto, bf16 or fp32 on a CPU")
-    if config.precision == "auto":
+    if wanted == "auto":
         return "bf16" if bf16_is_fast() else "fp32"
-    return config.precision
+    return wanted
 
 
 def autocast(precision: str) -> AbstractContextManager[None]:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from torch import nn
 from transformers import TrainerCallback
 
+from model_training.arguments import per_device, total_steps
 from model_training.config import AdaLora, Adapter, Prefix, TrainConfig
 from model_training.evaluation import evaluate_in_memory
 from model_training.frozen import pooled_states, without_backbone
 from model_training.metrics import Metric
 from model_training.task import Task
-from model_training.training import Stage, Trained, per_device, total_steps, train
+from model_training.training import Stage, Trained, train
 from model_training.tuning.adapters import RankUpdates, add_adapter, final_ranks, orthogonality
 from model_training.tuning.freezing import freeze, set_dropout
 from ulvspark.contract.errors import ExpectedError

@@ -43,7 +43,7 @@ def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
 
     Raises ExpectedError where the data are too few or of one tier, or the base does not load or fit.
     """
-    precision = chosen_precision(config)
+    precision = chosen_precision(config.precision)
     cut = dataset.cut_date(whole.meta.protocol, cut_name)
     training_set = dataset.restrict(whole, cut)
     split = dataset.split(training_set.rows, cut, config.validation.held_out_share, config.min_users)

@@ -1,10 +1,9 @@
 """One stage of training: Hugging Face Trainer around our network, with what we add to it."""
 
 import json
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,23 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
+from model_training.arguments import training_arguments
 from model_training.config import Optimiser, TrainConfig
 from model_training.dataset import Split
 from model_training.devices import processes
 from model_training.examples import Examples, take
 from model_training.metrics import METRICS, measure
+from model_training.ordering import OrderedTrainer
 from model_training.progress import Progress
 from model_training.runs import latest_checkpoint
 from model_training.trackers import check_trackers
@@ -39,9 +38,6 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import Head, TierSpec
 from ulvspark.model.decisions import read_outputs
 from ulvspark.model.network import UserValueNetwork
-
-MEGABATCH = 50
-"""Batches among which rows are sorted by length: enough to save padding, few enough to stay random."""
 
 LOG, WEIGHTS = "log.json", "weights.safetensors"
 
@@ -77,11 +73,6 @@ class Trained:
     seconds: float
     trainable: int
     """How many weights learned."""
-
-
-def total_steps(rows: int, optimiser: Optimiser) -> int:
-    """Optimiser steps of a stage that trains on ``rows`` rows."""
-    return math.ceil(math.ceil(rows / optimiser.batch_size) * optimiser.epochs)
 
 
 def train(network: UserValueNetwork, stage: Stage, config: TrainConfig) -> Trained:
@@ -136,57 +127,16 @@ def _longest_first(rows: Rows, examples: Examples) -> Rows:
 
 
 def _arguments(stage: Stage, config: TrainConfig) -> TrainingArguments:
-    optimiser, validation = stage.optimiser, config.validation
-    steps_an_epoch = math.ceil(len(stage.split.fit) / optimiser.batch_size)
-    interval = max(1, math.ceil(steps_an_epoch / optimiser.evaluations_per_epoch))
-    return TrainingArguments(
-        output_dir=str(stage.folder),
-        per_device_train_batch_size=per_device(optimiser),
-        per_device_eval_batch_size=max(64, optimiser.batch_size),
-        gradient_accumulation_steps=optimiser.accumulation,
-        num_train_epochs=optimiser.epochs,
-        lr_scheduler_type=optimiser.schedule if optimiser.schedule != "constant" else "constant_with_warmup",
-        warmup_steps=_warmup(total_steps(len(stage.split.fit), optimiser), optimiser.warmup_share),
-        max_grad_norm=optimiser.clip_norm,
-        eval_strategy="steps",
-        eval_steps=interval,
-        save_strategy="steps",
-        save_steps=interval,
-        save_total_limit=2,
-        logging_steps=max(1, interval // 10),
-        load_best_model_at_end=True,
-        metric_for_best_model=validation.metric,
-        greater_is_better=METRICS[validation.metric].better_when_greater,
-        bf16=stage.precision == "bf16",
-        fp16=stage.precision == "fp16",
-        tf32=config.tf32 if torch.cuda.is_available() else None,
-        use_cpu=not torch.cuda.is_available(),
-        seed=config.seed,
-        data_seed=config.seed,
+    metric = config.validation.metric
+    return training_arguments(
+        stage.folder, stage.optimiser, len(stage.split.fit), stage.precision, config.seed, config.tf32,
+        metric_for_best_model=metric,
+        greater_is_better=METRICS[metric].better_when_greater,
         label_names=list(stage.examples.heads),
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        restore_callback_states_from_checkpoint=True,
-        ddp_find_unused_parameters=False,
         report_to=check_trackers(config.trackers),
         run_name=f"{stage.folder.parent.name}-{stage.name}",
         activation_checkpointing=config.gradient_checkpointing and stage.examples.pooled is None,
-    )
-
-
-def per_device(optimiser: Optimiser) -> int:
-    """Texts of one batch on one device. Raises ExpectedError where a step cannot be split evenly."""
-    shares = processes().num_processes * optimiser.accumulation
-    if optimiser.batch_size % shares:
-        raise ExpectedError(
-            f"batch_size {optimiser.batch_size} cannot be split over {processes().num_processes} devices and "
-            f"{optimiser.accumulation} accumulated batches; make it a multiple of {shares}"
-        )
-    return optimiser.batch_size // int(shares)
-
-
-def _warmup(steps: int, share: float) -> int:
-    return math.ceil(steps * share)
+    )  # fmt: skip
 
 
 def _callbacks(stage: Stage, config: TrainConfig) -> list[TrainerCallback]:
@@ -221,17 +171,14 @@ def _held_out_metrics(
     return compute
 
 
-class UserValueTrainer(Trainer):
+class UserValueTrainer(OrderedTrainer):
     """Trainer with our order of rows and, where the stage has one, an extra loss."""
 
     def __init__(self, network: nn.Module, stage: Stage, **rest: Any) -> None:  # noqa: ANN401 - Trainer's own
         self._stage = stage
-        super().__init__(network, **rest)
-
-    def _get_train_sampler(self, train_dataset: object = None) -> "LengthGrouped":
-        rows = self._stage.split.fit
-        lengths = self._stage.examples.lengths(rows) if self._stage.group_by_length else np.ones_like(rows)
-        return LengthGrouped(lengths, self._stage.optimiser.batch_size, self.args.seed)
+        rows = stage.split.fit
+        lengths = stage.examples.lengths(rows) if stage.group_by_length else np.ones_like(rows)
+        super().__init__(network, lengths, stage.optimiser.batch_size, **rest)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:  # noqa: ANN401
         result = super().compute_loss(model, inputs, *rest, **named)
@@ -240,31 +187,3 @@ class UserValueTrainer(Trainer):
         if isinstance(result, tuple):
             return result[0] + self._stage.extra_loss(), result[1]
         return result + self._stage.extra_loss()
-
-
-class LengthGrouped(Sampler[int]):
-    """Rows in random order, but batches of similar length; the same order in an epoch whenever it is run."""
-
-    def __init__(self, lengths: Rows, batch_size: int, seed: int) -> None:
-        self._lengths, self._batch_size, self._seed, self._epoch = lengths, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Trainer says which epoch begins, also when it goes on from a checkpoint."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        dice = np.random.default_rng((self._seed, self._epoch))
-        order = dice.permutation(len(self._lengths))
-        size = self._batch_size * MEGABATCH
-        groups = [order[start : start + size] for start in range(0, len(order), size)]
-        ordered = np.concatenate([group[np.argsort(-self._lengths[group], kind="stable")] for group in groups])
-        yield from _shuffled_batches(ordered, self._batch_size, dice).tolist()
-
-
-def _shuffled_batches(order: Rows, batch_size: int, dice: np.random.Generator) -> Rows:
-    whole = len(order) // batch_size * batch_size
-    batches = order[:whole].reshape(-1, batch_size)
-    return np.concatenate([dice.permutation(batches).ravel(), order[whole:]])

@@ -7,6 +7,7 @@ import pytest
 from jobs.score_users import ScoreConfig
 from model_training.blending.config import BlendConfig
 from model_training.config import TrainConfig
+from model_training.pretraining.config import PretrainConfig
 from ulvspark.contract.config import load_config
 from ulvspark.contract.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec
@@ -18,6 +19,7 @@ CONF = Path(__file__).parents[2] / "conf"
 MODELS = {
     "blend.yaml": BlendConfig,
     "history.yaml": HistorySpec,
+    "pretrain.yaml": PretrainConfig,
     "recipes/*.yaml": TrainConfig,
     "score.yaml": ScoreConfig,
     "simulation.yaml": SimulationConfig,

@@ -1,0 +1,1 @@
+"""Teaching a base model the language of behaviour, without labels."""

@@ -1,0 +1,49 @@
+"""The unlabelled texts: every history known by a date, each once."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+from transformers import PreTrainedTokenizerBase
+
+from model_training.dataset import TrainingSet
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.spec import TextSpec
+from ulvspark.history.text import Rendered, render
+from ulvspark.model.batching import Tokens, tokenize
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Distinct texts; ``held_out`` are those of users that are not trained on."""
+
+    texts: Sequence[Rendered]
+    tokens: Tokens
+    fit: Rows
+    held_out: Rows
+
+
+def read_corpus(
+    training_set: TrainingSet, cut: date, held_out_share: float, tokenizer: PreTrainedTokenizerBase, spec: TextSpec
+) -> Corpus:
+    """Histories as of ``cut`` or before, longest held-out text first.
+
+    Raises ExpectedError where nobody is left on either side.
+    """
+    rows = training_set.rows[training_set.rows["as_of_date"] <= cut].drop_duplicates("history_hash")
+    held_out = np.array([zlib.crc32(user.encode()) / 2**32 < held_out_share for user in rows["user_id"]], dtype=bool)
+    if held_out.all() or not held_out.any():
+        raise ExpectedError(
+            f"pre-training: {held_out.sum()} of {len(held_out)} texts are held out; load more data or change "
+            "held_out_share"
+        )
+    texts = [render(history, spec) for history in rows["history"]]
+    tokens = tokenize(tokenizer, texts, spec)
+    numbers = np.flatnonzero(held_out)
+    longest_first = numbers[np.argsort(-tokens.lengths[numbers], kind="stable")]
+    return Corpus(texts, tokens, np.flatnonzero(~held_out), longest_first)
