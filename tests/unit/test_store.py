@@ -147,3 +147,8 @@ def test_missing_credentials_are_explained(s3_bucket: str, monkeypatch: pytest.M
 def test_addresses() -> None:
     assert open_store("s3a://bucket/a/b/").root == open_store("s3://bucket/a/b").root == "s3://bucket/a/b"
     assert isinstance(open_store("demo/models"), LocalStore)
+
+
+def test_an_address_that_is_no_store_is_refused() -> None:
+    with pytest.raises(ExpectedError, match="gs://models: a model store is a folder or an s3:// address"):
+        open_store("gs://models")
