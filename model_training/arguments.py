@@ -42,6 +42,9 @@ def training_arguments(
         per_device_eval_batch_size=max(64, optimiser.batch_size),
         gradient_accumulation_steps=optimiser.accumulation,
         num_train_epochs=optimiser.epochs,
+        # Trainer gets an optimiser made by us; these are for its trackers, which log them.
+        learning_rate=optimiser.learning_rate,
+        weight_decay=optimiser.weight_decay,
         lr_scheduler_type=SCHEDULES[optimiser.schedule],
         warmup_steps=math.ceil(total_steps(rows, optimiser) * optimiser.warmup_share),
         max_grad_norm=optimiser.clip_norm,

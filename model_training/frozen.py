@@ -1,9 +1,11 @@
 """A frozen backbone runs once: its pooled states stand for the texts while the heads are fitted."""
 
-import logging
+import hashlib
+import os
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from accelerate.utils import reduce
 from safetensors.torch import load_file, save_file
@@ -15,21 +17,36 @@ from model_training.examples import Texts
 from ulvspark.model.batching import batches, pad
 from ulvspark.model.network import HistoryEncoder, UserValueNetwork
 
-logger = logging.getLogger(__name__)
-
 
 def pooled_states(encoder: HistoryEncoder, texts: Texts, precision: str, cache: Path) -> Tensor:
-    """(texts, D): what the frozen backbone makes of each text; kept in ``cache`` for a run that is resumed."""
-    if cache.exists():
-        return load_file(cache)["pooled"]
+    """(texts, D): what the frozen backbone makes of each text.
+
+    Kept in the folder ``cache`` by what goes in, for runs that are resumed or differ in other things.
+    """
+    kept = cache / f"{_key(encoder, texts, precision)}.safetensors"
+    if kept.exists():
+        return load_file(kept)["pooled"]
     pooled = _shared_out(encoder, texts, precision)
     state = processes()
     if state.is_main_process:
-        partial = cache.with_suffix(".partial")
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
         save_file({"pooled": pooled}, partial)
-        partial.rename(cache)
+        partial.rename(kept)
     state.wait_for_everyone()
     return pooled
+
+
+def _key(encoder: HistoryEncoder, texts: Texts, precision: str) -> str:
+    """A hash of the backbone's weights, the token ids, and how they are read."""
+    found = hashlib.sha256(f"{encoder.pooling} {precision}".encode())
+    for name, weight in encoder.backbone.state_dict().items():
+        found.update(name.encode())
+        found.update(weight.cpu().contiguous().view(torch.uint8).numpy())
+    for kind in (texts.tokens.input_ids, texts.tokens.token_type_ids or []):
+        for ids in kind:
+            found.update(np.asarray([-1, *ids], dtype=np.int32).tobytes())
+    return found.hexdigest()[:24]
 
 
 def _shared_out(encoder: HistoryEncoder, texts: Texts, precision: str) -> Tensor:

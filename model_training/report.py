@@ -32,22 +32,19 @@ class Report:
         partial.rename(folder / REPORT)
 
     def table(self) -> str:
-        """For the terminal: metrics of the untuned model beside the tuned one."""
-        header = f"{'on ' + self.cut:<26}{'untuned':>10}{'tuned':>10}"
+        """For the terminal: metrics of the untuned model, where there is one, beside the tuned one."""
+        columns = {"tuned": self.metrics} if self.untuned is None else {"untuned": self.untuned, "tuned": self.metrics}
+        header = f"{'on ' + self.cut:<26}" + "".join(f"{name:>10}" for name in columns)
         lines = [
-            f"{name:<26}{'' if self.untuned is None else format(self.untuned.get(name, float('nan')), '10.4f'):>10}"
-            f"{value:>10.4f}"
-            for name, value in self.metrics.items()
+            f"{name:<26}" + "".join(f"{column.get(name, float('nan')):>10.4f}" for column in columns.values())
+            for name in self.metrics
         ]
         share = self.trainable / self.parameters
-        return "\n".join(
-            [
-                header,
-                *lines,
-                f"{self.trainable:,} of {self.parameters:,} parameters learned ({share:.2%}), {self.steps} steps, "
-                f"{self.minutes:.1f} min, {self.peak_memory_gb:.1f} GB, {self.precision}",
-            ]
+        cost = (
+            f"{self.trainable:,} of {self.parameters:,} parameters learned ({share:.2%}), {self.steps} steps, "
+            f"{self.minutes:.1f} min, {self.peak_memory_gb:.1f} GB, {self.precision}"
         )
+        return "\n".join([header, *lines, cost])
 
 
 def read_report(folder: Path) -> Report | None:

@@ -22,6 +22,9 @@ from ulvspark.model.network import HistoryEncoder, UserValueNetwork, max_positio
 
 logger = logging.getLogger(__name__)
 
+POOLED = "pooled"
+"""Folder beside the runs' own."""
+
 
 def check_tuning(config: TrainConfig, backbone: nn.Module | None) -> None:
     """Raises ExpectedError for what would stop a stage, before any stage begins."""
@@ -52,8 +55,8 @@ def fit_heads(
     """Fit the heads to what the frozen base makes of the texts: the untuned model. Also returns its metrics."""
     examples = task.examples
     if network.encoder is not None and examples.texts is not None:
-        cache = task.folder / "pooled.safetensors"
-        examples = examples.with_pooled(pooled_states(network.encoder, examples.texts, task.precision, cache))
+        pooled = pooled_states(network.encoder, examples.texts, task.precision, task.folder.parent / POOLED)
+        examples = examples.with_pooled(pooled)
     light = without_backbone(network)
     stage = Stage(
         "heads", examples, task.split, task.tiers, task.config.heads, "fp32", task.folder / "heads",

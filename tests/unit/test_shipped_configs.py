@@ -8,6 +8,7 @@ from jobs.score_users import ScoreConfig
 from model_training.blending.config import BlendConfig
 from model_training.config import TrainConfig
 from model_training.pretraining.config import PretrainConfig
+from model_training.searching import SearchConfig
 from ulvspark.contract.config import load_config
 from ulvspark.contract.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec
@@ -22,6 +23,7 @@ MODELS = {
     "pretrain.yaml": PretrainConfig,
     "recipes/*.yaml": TrainConfig,
     "score.yaml": ScoreConfig,
+    "search.yaml": SearchConfig,
     "simulation.yaml": SimulationConfig,
     "sources/*.yaml": SourceConfig,
     "tiers.yaml": TierDecision,
