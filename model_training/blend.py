@@ -57,7 +57,7 @@ class Ground:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Blend, report and publish; raises ExpectedError for bad input."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     config = load_config(BlendConfig, args.config, args.overrides)
     weights = None if args.weights_from is None else weights_of(args.models, args.weights_from)
     training_set = dataset.read_training_set(args.warehouse)
@@ -70,17 +70,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="model_training.blend", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
-    parser.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
-    parser.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
-    parser.add_argument("--cut", choices=("validation", "test"), default="validation",
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="model_training.blend", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
+    )
+    arguments.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
+    arguments.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
+    arguments.add_argument("--cut", choices=("validation", "test"), default="validation",
                         help="the cut that the bundle was fine-tuned for (default: validation)")  # fmt: skip
-    parser.add_argument("--weights-from", metavar="MODEL", help="take the weights of this blended bundle")
-    parser.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return parser
+    arguments.add_argument("--weights-from", metavar="MODEL", help="take the weights of this blended bundle")
+    arguments.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
+    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
+    return arguments
 
 
 def weights_of(models: str, model: str) -> Weights:

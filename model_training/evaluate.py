@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate and report; raises ExpectedError for bad input."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     training_set = read_training_set(args.warehouse)
     with TemporaryDirectory() as scratch:
         wanted = {BUNDLE: args.model, **_named(args.also)}
@@ -53,20 +53,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="model_training.evaluate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
-    parser.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
-    parser.add_argument("--model", default="champion", metavar="NAME", help="a version or alias (default: champion)")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="model_training.evaluate", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
+    )
+    arguments.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
+    arguments.add_argument("--model", default="champion", metavar="NAME", help="a version or alias (default: champion)")
+    arguments.add_argument(
         "--also", nargs="*", default=[], metavar="NAME=MODEL", help="more bundles to compare, under names of your own"
     )
-    parser.add_argument(
+    arguments.add_argument(
         "--cut", choices=("validation", "test"), default="test",
         help="the users of which date of the protocol (default: test)",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
-    return parser
+    arguments.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
+    return arguments
 
 
 def _named(also: Sequence[str]) -> dict[str, str]:

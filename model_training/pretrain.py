@@ -71,7 +71,7 @@ class PretrainReport:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Pre-train and save; raises ExpectedError for bad input."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     report = pretrain(
         load_config(PretrainConfig, args.config, args.overrides), args.warehouse, Path(args.out), args.cut
     )
@@ -80,17 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="model_training.pretrain", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", default="conf/pretrain.yaml", metavar="YAML", help="default: %(default)s")
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the new base; must not be there yet")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="model_training.pretrain", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--config", default="conf/pretrain.yaml", metavar="YAML", help="default: %(default)s")
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
+    )
+    arguments.add_argument("--out", required=True, metavar="FOLDER", help="the new base; must not be there yet")
+    arguments.add_argument(
         "--cut", choices=("validation", "test"), default="validation",
         help="read histories known by this date of the protocol (default: validation)",
     )  # fmt: skip
-    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return parser
+    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
+    return arguments
 
 
 def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -> PretrainReport:

@@ -34,7 +34,7 @@ MIN_ROWS = 50
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Recalibrate, report and publish; raises ExpectedError for bad input."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     config = load_config(BlendConfig, args.config, args.overrides)
     training_set = dataset.read_training_set(args.warehouse)
 
@@ -46,14 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="model_training.recalibrate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://")
-    parser.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
-    parser.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
-    parser.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    arguments = argparse.ArgumentParser(prog="model_training.recalibrate", description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument(
+        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
+    )
+    arguments.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
+    arguments.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
+    arguments.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
+    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
+    return arguments
 
 
 def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, config: BlendConfig) -> Manifest:
