@@ -1,0 +1,42 @@
+"""Fine-tune on a Spark cluster's machines: model_training.finetune in several processes, by TorchDistributor.
+
+    spark-submit jobs/finetune_on_spark.py --processes 4 --gpu -- --warehouse ROOT --models ROOT --runs /shared/runs
+
+What follows ``--`` is for model_training.finetune. One process runs on each task slot (with --gpu, on each GPU), or all
+on the driver with --on-driver. ``--runs`` must be a folder that all machines share; all need the extra ``train``.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from pyspark.ml.torch.distributor import TorchDistributor
+
+from model_training import finetune
+from model_training.config import load_train_config
+from ulvspark.contract.errors import DONE, run_as_job
+from ulvspark.warehouse.session import get_session
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Distribute and wait; raises ExpectedError for mistakes in the training's configuration before anything starts."""
+    args = _parser().parse_args(argv)
+    training = finetune.parser().parse_args(args.training)
+    load_train_config(training.config, training.overrides)
+    get_session("finetune_on_spark")
+    distributor = TorchDistributor(num_processes=args.processes, local_mode=args.on_driver, use_gpu=args.gpu)
+    print(f"fine-tuning in {args.processes} processes on the {'driver' if args.on_driver else 'executors'}")
+    distributor.run(finetune.main, args.training)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="finetune_on_spark", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--processes", type=int, required=True, metavar="N", help="how many train together")
+    parser.add_argument("--gpu", action="store_true", help="one GPU a process (default: CPU)")
+    parser.add_argument("--on-driver", action="store_true", help="all processes on the driver's machine")
+    parser.add_argument("training", nargs="+", metavar="-- ...", help="arguments of model_training.finetune")
+    return parser
+
+
+if __name__ == "__main__":
+    run_as_job(main)

@@ -1,0 +1,25 @@
+import json
+
+import pytest
+
+from jobs import finetune_on_spark
+from model_training.report import read_report
+from model_training.runs import run_folder
+from tests.training_set import CONFIG, META, SMALL, small
+from ulvspark.contract.errors import ExpectedError
+
+
+def test_two_processes_started_by_spark_train_together(spark, tmp_path, training_warehouse, tiny_bert, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    overrides = [*SMALL, f"base={tiny_bert}", "tuning.freeze={top: 1}"]
+    training = ["--config", str(CONFIG), "--warehouse", training_warehouse, "--runs", str(tmp_path), *overrides]
+    assert finetune_on_spark.main(["--processes", "2", "--on-driver", "--", *training]) == 0
+    run = run_folder(tmp_path, small(tiny_bert, "tuning.freeze={top: 1}"), META, "validation")
+    assert read_report(run).metrics["spearman"] > 0
+    # 102 rows in batches of 16 over both processes.
+    assert json.loads((run / "tuning/log.json").read_text())["steps"] == 7
+
+
+def test_mistakes_are_told_before_anything_starts(tmp_path):
+    with pytest.raises(ExpectedError, match=r"tuning\.freeze"):
+        finetune_on_spark.main(["--processes", "2", "--", "--warehouse", str(tmp_path), "tuning.freeze=some"])
