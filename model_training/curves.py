@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg", force=False)
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 Log = Sequence[dict[str, float]]
 
@@ -17,8 +13,10 @@ SHOWN = ("eval_spearman", "eval_gini", "eval_churn_auc", "eval_top20_auc", "eval
 
 def draw_curves(log: Log, path: Path, title: str) -> None:
     """Loss (training, held-out) beside the held-out metrics, by optimiser step, as a PNG."""
-    figure, (losses, metrics) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    # Not by pyplot, which would open windows or change how a notebook shows its own pictures.
+    figure = Figure(figsize=(11, 4), layout="constrained")
     figure.suptitle(title)
+    losses, metrics = figure.subplots(1, 2)
     for key, name in (("loss", "training"), ("eval_loss", "held-out users")):
         _line(losses, log, key, name)
     for key in SHOWN:
@@ -29,7 +27,6 @@ def draw_curves(log: Log, path: Path, title: str) -> None:
         if axes.lines:
             axes.legend()
     figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def _line(axes: Axes, log: Log, key: str, name: str) -> None:
