@@ -22,7 +22,7 @@ from model_training.blending.calibrate import fit_calibration
 from model_training.blending.config import BlendConfig
 from model_training.blending.evidence import EVIDENCE, evidence
 from model_training.blending.regression import fit_linear
-from model_training.blending.renewal import check_same_data, facts_of, held_out_share, renew
+from model_training.blending.renewal import calibration_windows, check_same_data, facts_of, held_out_share, renew
 from model_training.blending.trees import fit_trees
 from model_training.blending.unseen import Unseen
 from model_training.blending.weights import choose_weights
@@ -175,7 +175,7 @@ def _weighing(parts: Parts, weights: Weights) -> Parts:
 
 def _calibrate(ground: Ground, seen: Unseen, rows: Rows, weights: Weights, config: BlendConfig) -> Calibration:
     table = ground.training_set.rows.iloc[rows]
-    windows = ground.predictor.manifest.training_origins[-config.calibration.windows :]
+    windows = calibration_windows(ground.predictor.manifest.training_origins, config.calibration.days)
     chosen = np.flatnonzero(table["as_of_date"].isin(windows))
     users = table.iloc[chosen]["user_id"].nunique()
     print(f"calibration: {len(chosen):,} rows of {users:,} held-out users in {len(windows)} windows")

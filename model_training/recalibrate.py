@@ -1,14 +1,15 @@
-"""Bring a bundle up to date where levels have drifted: calibrated to the newest closed window, nothing retrained.
+"""Bring a bundle up to date where levels have drifted: calibrated to the newest closed windows, nothing retrained.
 
     python -m model_training.recalibrate --warehouse ROOT --models ROOT [--model champion] [a.b=value ...]
 
-The newest date of the training set is the newest window that has closed. Where it begins after all that the bundle was
-trained on, everyone is measured; else only the users that were held out.
+Measured are the windows of the last year, so that no season is missing; calibration.days=1 takes the newest alone. In
+windows that begin after all that the bundle was trained on, everyone is measured; else only the held-out users.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,14 @@ from model_training.blending import unseen
 from model_training.blending.calibrate import fit_calibration
 from model_training.blending.config import BlendConfig
 from model_training.blending.evidence import EVIDENCE, served
-from model_training.blending.renewal import check_same_data, facts_of, held_out_share, renew, trained_until
+from model_training.blending.renewal import (
+    calibration_windows,
+    check_same_data,
+    facts_of,
+    held_out_share,
+    renew,
+    trained_until,
+)
 from model_training.blending.unseen import Unseen
 from model_training.dataset import Rows, TrainingSet
 from model_training.examples import take
@@ -60,23 +68,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, config: BlendConfig) -> Manifest:
-    """Write into ``target`` the bundle ``source`` with a calibration of the newest window of ``training_set``.
+    """Write into ``target`` the bundle ``source`` with a calibration of the newest windows of ``training_set``.
 
     Raises ExpectedError where ``training_set`` is of another kind, or too few users can be measured.
     """
     predictor = Predictor.load(source)
     manifest, scorer = predictor.manifest, predictor.scorer
     check_same_data(manifest, training_set)
-    window = training_set.rows["as_of_date"].max()
-    rows = _measurable(manifest, training_set)
+    windows = calibration_windows(training_set.rows["as_of_date"], config.calibration.days)
+    rows = _measurable(manifest, training_set, windows)
+    users = training_set.rows.iloc[rows]["user_id"].nunique()
     vectors = unseen.encode(predictor, training_set.rows.iloc[rows])
     outcome = take(training_set.outcome(manifest.tiers), rows)
     seen = Unseen(outcome, unseen.predict(scorer, vectors, training_set, rows))
     prediction = blend(seen.predictions, scorer.weights)
-    calibration = fit_calibration(prediction, outcome, (window,), len(rows), config.calibration.coverage)
+    calibration = fit_calibration(prediction, outcome, windows, users, config.calibration.coverage)
     before, after = (served(seen, scorer.weights, each, manifest.tiers)
                      for each in (scorer.parts.calibration, calibration))  # fmt: skip
-    _report(before, after, f"{len(rows):,} users as of {window}")
+    _report(before, after, f"{len(rows):,} rows up to {windows[-1]}")
     parts = replace(scorer.parts, calibration=calibration)
     drifted = {f"before_recalibration_{name}": value for name, value in before.items()}
     facts = facts_of(manifest)
@@ -90,15 +99,15 @@ def _report(before: dict[str, float], after: dict[str, float], where: str) -> No
         print(f"{name:36}" + "".join(f"{'':>10}" if value is None else f"{value:10.4f}" for value in values))
 
 
-def _measurable(manifest: Manifest, training_set: TrainingSet) -> Rows:
-    """Rows of the newest window of whom the bundle knows nothing that happened in it."""
+def _measurable(manifest: Manifest, training_set: TrainingSet, windows: tuple[date, ...]) -> Rows:
+    """Rows of ``windows`` of whom the bundle knows nothing that happened in them."""
     dates = training_set.rows["as_of_date"].to_numpy()
-    here = dates == dates.max()
-    if dates.max() < trained_until(manifest):
-        here &= dataset.held_out(training_set.rows, held_out_share(manifest))
+    unseen_users = dataset.held_out(training_set.rows, held_out_share(manifest))
+    measured = training_set.rows["as_of_date"].isin(windows).to_numpy()
+    here = measured & (unseen_users | (dates >= trained_until(manifest)))
     if here.sum() < MIN_ROWS:
         raise ExpectedError(
-            f"training set: {here.sum()} users as of {dates.max()} were not trained on, at least {MIN_ROWS} are needed;"
+            f"training set: {here.sum()} rows up to {windows[-1]} were not trained on, at least {MIN_ROWS} are needed;"
             " wait for a newer window to close, or rebuild the training set with a later date"
         )
     return np.flatnonzero(here)

@@ -21,8 +21,8 @@ class TreeConfig(Strict):
 class CalibrationConfig(Strict):
     """What the calibration is measured on."""
 
-    windows: int = Field(ge=1)
-    """Of the newest closed label windows, so many."""
+    days: int = Field(ge=1)
+    """The newest label window that has closed, and those that closed less than so many days before it."""
     coverage: float = Field(gt=0, lt=1)
     """The share of users whose spend the interval should hold."""
 

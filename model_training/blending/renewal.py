@@ -1,6 +1,6 @@
 """A published bundle made anew around the same network: fetched, changed, tested, published, pointed at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +53,12 @@ def check_same_data(manifest: Manifest, training_set: TrainingSet) -> None:
             f"training set {meta.run_id} has another history spec or horizon than bundle {manifest.version};"
             " build the training set with the bundle's conf/history.yaml and horizon, or fine-tune anew"
         )
+
+
+def calibration_windows(closed: Iterable[date], days: int) -> tuple[date, ...]:
+    """Of the dates whose windows have ``closed``, the newest and those less than ``days`` before it."""
+    dates = sorted(set(closed))
+    return tuple(each for each in dates if each > dates[-1] - timedelta(days=days))
 
 
 def trained_until(manifest: Manifest) -> date:

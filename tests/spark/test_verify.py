@@ -49,6 +49,7 @@ def test_every_fault_is_named_at_once(spark):
         "have price_sensitivity outside 0 to 1": {"price_sensitivity": float("nan")},
         "have expected_value below 0 or not finite": {"expected_value": float("inf")},
         "have expected_value_median below 0 or not finite": {"expected_value_median": -0.01},
+        "have an interval that does not hold the median": {"expected_value_low": 0.5, "expected_value_high": 9.0},
         "have a tier probability outside 0 to 1": {"tier_probabilities": {"low": 1.5, "high": -0.5}},
         "have tier probabilities that do not sum to 1": {"tier_probabilities": {"low": 0.75, "high": 0.24}},
     }

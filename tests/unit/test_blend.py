@@ -3,6 +3,7 @@
 import shutil
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from model_training.blend import blend_bundle, weights_of
 from model_training.blend import main as blend_main
 from model_training.blending.config import BlendConfig
+from model_training.blending.renewal import calibration_windows
 from model_training.blending.weights import choose_weights, simplex
 from model_training.dataset import TrainingSet, held_out, read_training_set
 from model_training.metrics import Outcome
@@ -220,15 +222,22 @@ def test_the_commands_renew_a_bundle_and_leave_its_encoder_as_it_was(
 def test_recalibration_measures_only_users_the_bundle_has_not_seen(
     tiny_bert: Path, tmp_path: Path, data: TrainingSet
 ) -> None:
-    later = saved(tmp_path / "a", tiny_bert)
-    recalibrate_bundle(later, tmp_path / "b", data, CONFIG)
+    newest = load_config(BlendConfig, ROOT / "conf/blend.yaml", ["calibration.days=1"])
+    recalibrate_bundle(saved(tmp_path / "a", tiny_bert), tmp_path / "b", data, newest)
     found = Predictor.load(tmp_path / "b").scorer.parts.calibration
     assert (found.windows, found.users) == ((PROTOCOL.test_cut,), PEOPLE)
     until = data.rows[data.rows["as_of_date"] <= PROTOCOL.validation_cut]
     earlier = replace(data, rows=until.reset_index(drop=True))
     recalibrate_bundle(saved(tmp_path / "c", tiny_bert, cut="test"), tmp_path / "d", earlier, CONFIG)
     found = Predictor.load(tmp_path / "d").scorer.parts.calibration
+    assert found.windows == PROTOCOL.dates[:3]
     assert found.users == held_out(until, 0.3).sum() / 3 < PEOPLE
+
+
+def test_calibration_windows_hold_the_seasons_of_a_year_and_no_more() -> None:
+    closed = [date(2019, 3, 2), date(2019, 3, 1), date(2020, 2, 1), date(2020, 2, 29)]
+    assert calibration_windows(closed, 365) == (date(2019, 3, 2), date(2020, 2, 1), date(2020, 2, 29))
+    assert calibration_windows(closed, 1) == (date(2020, 2, 29),)
 
 
 def test_a_bundle_of_another_cut_is_refused(tiny_bert: Path, tmp_path: Path, data: TrainingSet) -> None:
