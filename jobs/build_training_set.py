@@ -18,7 +18,7 @@ from pyspark.storagelevel import StorageLevel
 from ulvspark.contract import schema
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.contract.source import Protocol, SourceConfig, TrainingSetMeta
+from ulvspark.contract.source import TRAINING_SET_META, Protocol, SourceConfig, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
@@ -29,7 +29,6 @@ from ulvspark.warehouse.runs import RunLog, new_run_id
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
-META = "ulvspark.training_set"
 SOURCES = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
 
 
@@ -139,7 +138,10 @@ def _publish(
         frame = warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl)
         run.versions_written[schema.POPULATIONS.name] = warehouse.append(frame, schema.POPULATIONS.name)
         run.versions_written[schema.TRAINING_SET] = warehouse.replace(
-            warehouse.read(staged), schema.TRAINING_SET, {META: meta.model_dump_json()}, partition_by=("as_of_date",)
+            warehouse.read(staged),
+            schema.TRAINING_SET,
+            {TRAINING_SET_META: meta.model_dump_json()},
+            partition_by=("as_of_date",),
         )
 
 

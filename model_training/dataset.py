@@ -19,15 +19,13 @@ from model_training.metrics import Outcome
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import POPULATIONS, TRAINING_SET
-from ulvspark.contract.source import Protocol, TrainingSetMeta
+from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
 from ulvspark.contract.spec import TierSpec
 from ulvspark.history.features import feature_matrix
 from ulvspark.history.population import Population
 from ulvspark.scoring.tier_rule import label_tiers
 
 logger = logging.getLogger(__name__)
-
-META = "ulvspark.training_set"
 
 Rows = npt.NDArray[np.int64]
 
@@ -83,10 +81,10 @@ def read_training_set(warehouse: str) -> TrainingSet:
     Raises ExpectedError where they are not there or hold numbers that no behaviour has.
     """
     table = _open(warehouse, TRAINING_SET)
-    found = table.metadata().configuration.get(META)
+    found = table.metadata().configuration.get(TRAINING_SET_META)
     if found is None:
         raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
-    meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {META}")
+    meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
     arrow = table.to_pyarrow_table()
     _check_numbers(arrow, meta)
     rows = arrow.drop_columns(["history"]).to_pandas()

@@ -9,7 +9,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from model_training.config import TrainConfig, load_train_config
-from ulvspark.contract.source import Protocol, TrainingSetMeta
+from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 
@@ -85,7 +85,7 @@ def write(root: Path, rows: pd.DataFrame | None = None) -> Path:
 def write_table(root: Path, table: pa.Table) -> None:
     """``training_set`` alone, which says how it was made."""
     write_deltalake(root / "training_set", table, mode="overwrite")
-    properties = {"ulvspark.training_set": META.model_dump_json()}
+    properties = {TRAINING_SET_META: META.model_dump_json()}
     DeltaTable(root / "training_set").alter.set_table_properties(properties, raise_if_not_exists=False)
 
 

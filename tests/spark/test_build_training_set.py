@@ -10,7 +10,7 @@ from jobs import build_training_set
 from tests.spark import shop
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TrainingSetMeta
+from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
 from ulvspark.warehouse.tables import Warehouse
@@ -74,7 +74,7 @@ def test_a_training_set_is_replaced_as_a_whole_and_says_what_it_was_made_of(ware
     assert build_training_set.main(command_line(tmp_path, warehouse)) == 0
 
     rows = warehouse.read(schema.TRAINING_SET).toPandas()
-    meta = TrainingSetMeta.model_validate_json(warehouse.properties(schema.TRAINING_SET)[build_training_set.META])
+    meta = TrainingSetMeta.model_validate_json(warehouse.properties(schema.TRAINING_SET)[TRAINING_SET_META])
     spec = HistorySpec()
     assert list(rows.columns) == [
         "user_id", "as_of_date", "history", "history_hash", *spec.numbers,

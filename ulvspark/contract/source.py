@@ -107,6 +107,10 @@ class SourceConfig(Strict):
         return _known_time_zone(name)
 
 
+TRAINING_SET_META = "ulvspark.training_set"
+"""The property of the training set's table that holds its ``TrainingSetMeta`` as JSON."""
+
+
 class TrainingSetMeta(Strict):
     """What a training set was made with; stored with it, copied into the bundle."""
 
