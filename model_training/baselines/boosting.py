@@ -22,6 +22,8 @@ SETTINGS = {
 PATIENCE = 50
 HELD_OUT = 0.2
 WORD_VECTOR = 32
+SMALLEST = 1e-6
+"""In platform scales; above 0, so that users expected to spend nothing keep their order."""
 
 
 def numbers_alone(task: Task) -> Decisions:
@@ -32,7 +34,7 @@ def numbers_alone(task: Task) -> Decisions:
 def with_words(task: Task) -> Decisions:
     """LightGBM on the numbers and TF-IDF vectors of the names in the history, reduced by SVD (LSA)."""
     known, new = (_words(part) for part in (task.train, task.target))
-    if not any(known):
+    if not any(text.strip() for text in known):
         raise UnfitError("no event of the histories names a product or carries text")
     words = TfidfVectorizer(min_df=5, sublinear_tf=True).fit(known)
     reduced = TruncatedSVD(min(WORD_VECTOR, len(words.vocabulary_)), random_state=0).fit(words.transform(known))
@@ -54,7 +56,10 @@ def _words_of(event: Mapping[str, Any]) -> str:
 
 
 def _predict(task: Task, known: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> Decisions:
-    """One model a label, each stopped early on held-out users; spend as Tweedie, which half zeros suit."""
+    """Models stopped early on held-out users: one a label, and two of spend, whose geometric mean is the value.
+
+    A Tweedie model gets the great spenders right, one of log(1 + spend) the order of the many others.
+    """
     outcome = task.outcome
     two_classes(outcome.churned)
     users = task.train.rows["user_id"]
@@ -68,11 +73,12 @@ def _predict(task: Task, known: npt.NDArray[np.float32], new: npt.NDArray[np.flo
         )  # fmt: skip
         return model
 
-    spend = grow(lgb.LGBMRegressor(objective="tweedie"), outcome.spend).predict(new)
+    mean = grow(lgb.LGBMRegressor(objective="tweedie"), outcome.spend).predict(new)
+    usual = np.expm1(grow(lgb.LGBMRegressor(), np.log1p(outcome.spend)).predict(new))
     churn = grow(lgb.LGBMClassifier(), outcome.churned).predict_proba(new)[:, 1]
     tier = grow(lgb.LGBMClassifier(objective="multiclass", num_class=len(task.tiers.names)), outcome.tier)
     return decisions(
-        spend * task.target.scales(),
+        np.sqrt(mean * np.maximum(usual, SMALLEST)) * task.target.scales(),
         churn,
         _by_tier(tier, new, task),
         _sensitivity(grow, outcome.price_sensitivity, new),
