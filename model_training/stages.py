@@ -18,7 +18,8 @@ from model_training.training import Stage, Trained, train
 from model_training.tuning.adapters import RankUpdates, add_adapter, final_ranks, orthogonality
 from model_training.tuning.freezing import freeze, set_dropout
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.network import HistoryEncoder, UserValueNetwork, max_positions
+from ulvspark.model.backbone import max_positions
+from ulvspark.model.network import HistoryEncoder, UserValueNetwork
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model import bundle
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.bundle import BundleFacts
-from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
+from ulvspark.model.network import UserValueNetwork, build_network
 
 SENTENCE = (
     "customer from bought returned viewed clicked put in cart searched reviewed something usual price below above "

@@ -12,8 +12,8 @@ from tests import tiny
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import batches, check_fit, load_tokenizer, pad, tokenize
-from ulvspark.model.network import load_backbone
 
 TOKENIZER = tiny.tokenizer()
 

@@ -9,7 +9,8 @@ import torch
 from tests import tiny
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HEADS, NetworkSpec
-from ulvspark.model.network import Decider, load_backbone, pool
+from ulvspark.model.backbone import load_backbone, pool
+from ulvspark.model.network import Decider
 
 LABELS = {
     "tier": torch.tensor([0, 2]),

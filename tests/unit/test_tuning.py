@@ -20,7 +20,7 @@ from tests import tiny
 from tests.training_set import small
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
-from ulvspark.model.network import load_backbone
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.predictor import Predictor
 
 FAMILIES = ("bert", "roberta", "modernbert", "gpt2")

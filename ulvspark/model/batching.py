@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
-from ulvspark.model.network import max_positions
+from ulvspark.model.backbone import max_positions
 
 TOKEN_BUDGET = 8192
 """Tokens in a batch, padding among them: more gains nothing on a CPU and costs memory."""

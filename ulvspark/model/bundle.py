@@ -18,11 +18,12 @@ from ulvspark.contract.spec import TextSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model import golden
 from ulvspark.model.adapter import save_backbone, with_adapter
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
-from ulvspark.model.network import UserValueNetwork, build_network, load_backbone
+from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
 from ulvspark.model.reading import HistoryReader
 from ulvspark.model.scorer import Scorer
