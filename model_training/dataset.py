@@ -80,7 +80,7 @@ def read_training_set(warehouse: str) -> TrainingSet:
 
     Raises ExpectedError where they are not there or hold numbers that no behaviour has.
     """
-    table = _open(warehouse, TRAINING_SET)
+    table = open_table(warehouse, TRAINING_SET)
     found = table.metadata().configuration.get(TRAINING_SET_META)
     if found is None:
         raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
@@ -94,7 +94,11 @@ def read_training_set(warehouse: str) -> TrainingSet:
     return TrainingSet(meta, table.version(), rows, _read_populations(warehouse, meta))
 
 
-def _open(warehouse: str, name: str) -> DeltaTable:
+BUILD = "run jobs/build_training_set.py or correct --warehouse"
+
+
+def open_table(warehouse: str, name: str, advice: str = BUILD) -> DeltaTable:
+    """The table ``name`` below a folder or ``s3://`` address; where there is none, ExpectedError with ``advice``."""
     if warehouse.startswith("catalog:"):
         raise ExpectedError(f"{warehouse}: training reads tables without Spark; give the folder or s3:// address")
     root = warehouse.replace("s3a://", "s3://", 1).rstrip("/")
@@ -103,13 +107,11 @@ def _open(warehouse: str, name: str) -> DeltaTable:
     try:
         return DeltaTable(f"{root}/{name}", storage_options=options)
     except TableNotFoundError:
-        raise ExpectedError(
-            f"no Delta table {name} below {warehouse}; run jobs/build_training_set.py or correct --warehouse"
-        ) from None
+        raise ExpectedError(f"no Delta table {name} below {warehouse}; {advice}") from None
 
 
 def _read_populations(warehouse: str, meta: TrainingSetMeta) -> dict[date, Population]:
-    found = _open(warehouse, POPULATIONS.name).to_pyarrow_table(filters=[("run_id", "=", meta.run_id)])
+    found = open_table(warehouse, POPULATIONS.name).to_pyarrow_table(filters=[("run_id", "=", meta.run_id)])
     populations = [Population.from_row(row) for row in found.to_pylist()]
     return {population.as_of: population for population in populations}
 

@@ -3,7 +3,8 @@
     python -m model_training.evaluate --warehouse ROOT --models ROOT --model champion --cut test --out FOLDER
 
 The bundle is read from the store and scored through the predictor that serves. Baselines are fitted on labels that were
-known on the cut. ``--out`` gets report.html, report.md, the charts, and evaluation.json with every figure.
+known on the cut. ``--out`` gets report.html, report.md, the charts, and evaluation.json with every figure. ``--truth``
+puts the scores of simulated users beside what the simulator knows of them.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from model_training.quality.judge import BUNDLE, Contest, by_segment, compare, u
 from model_training.quality.protocol import check_fits, describe
 from model_training.quality.results import Evaluation
 from model_training.quality.terminal import lines, protocol_lines
+from model_training.quality.truth import read_truth, recover
 from model_training.quality.writing import write_report
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model.decisions import Decisions
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         wanted = {BUNDLE: args.model, **_named(args.also)}
         store = open_store(args.models)
         predictors = {name: Predictor.load(store.fetch(model, Path(scratch))) for name, model in wanted.items()}
-        evaluation = evaluate(training_set, predictors, args.cut)
+        evaluation = evaluate(training_set, predictors, args.cut, args.truth)
     write_report(evaluation, Path(args.out))
     print("\n".join(lines(evaluation)))
     print(f"report: {Path(args.out) / 'report.html'}")
@@ -68,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "--cut", choices=("validation", "test"), default="test",
         help="the users of which date of the protocol (default: test)",
     )  # fmt: skip
+    arguments.add_argument("--truth", metavar="ROOT", help="where jobs/simulate.py wrote: compare with its truth")
     arguments.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
     return arguments
 
@@ -96,15 +99,20 @@ class Clock:
         logger.info("%s: %.1f s", name, self.seconds[name])
 
 
-def evaluate(training_set: TrainingSet, predictors: dict[str, Predictor], cut_name: str) -> Evaluation:
+def evaluate(
+    training_set: TrainingSet, predictors: dict[str, Predictor], cut_name: str, truth_root: str | None = None
+) -> Evaluation:
     """Every figure of the bundle under ``BUNDLE`` in ``predictors``, beside the other bundles and the baselines.
 
-    Raises ExpectedError where the cut has no rows, or a bundle learned from labels that were not known on it.
+    Raises ExpectedError where the cut has no rows, a bundle learned from labels that were not known on it, or the truth
+    below ``truth_root`` is of other users.
     """
     manifest = predictors[BUNDLE].manifest
     cut = cut_date(training_set.meta.protocol, cut_name)
     for predictor in predictors.values():
         check_fits(predictor, training_set, cut)
+    at_cut = training_set.rows[training_set.rows["as_of_date"] == cut]
+    truth = None if truth_root is None else read_truth(truth_root, at_cut)
     protocol = describe(training_set, cut_name, manifest)
     print("\n".join(protocol_lines(protocol)))
     clock = Clock()
@@ -113,6 +121,8 @@ def evaluate(training_set: TrainingSet, predictors: dict[str, Predictor], cut_na
         figures, comparisons = compare(contest)
     with clock.step("segments"):
         found, small = by_segment(contest)
+    with clock.step("truth"):
+        known = None if truth is None else recover(contest, truth, cut, protocol.horizon_days)
     return Evaluation(
         bundle=manifest.version,
         heads=manifest.network.heads,
@@ -126,6 +136,7 @@ def evaluate(training_set: TrainingSet, predictors: dict[str, Predictor], cut_na
         segments=found,
         small_segments=small,
         curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names),
+        truth=known,
         seconds=clock.seconds,
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from model_training.quality import charts
-from model_training.quality.judge import IN_SEGMENTS
+from model_training.quality.judge import BUNDLE, IN_SEGMENTS
 from model_training.quality.measures import MEASURES
 from model_training.quality.page import Block, Cell, Chart, Row, Table
-from model_training.quality.results import Comparison, Difference, Evaluation, Figure, Segment
+from model_training.quality.results import Comparison, Difference, Evaluation, Figure, Recovery, Segment
+from model_training.quality.truth import TRUTH
 from model_training.quality.words import difference, figure, number
 
 WITHIN_ONE = (
@@ -95,6 +96,35 @@ def _segment_row(each: Segment) -> Row:
     shown = (figure(of) if name in BRACKETED else number(of.value) for name, of in found.items())
     against = _difference_cell(each.against_lightgbm.get("spearman"))
     return f"{each.group}: {each.name}", f"{each.users:,}", number(each.mean_spend), *shown, against
+
+
+def known_truth(evaluation: Evaluation) -> Iterator[Block]:
+    """What a simulated platform alone can show; nothing where there is no truth."""
+    if evaluation.truth is None:
+        return
+    yield (
+        "These users are simulated, so what drives them is known. First: how far are the scores in the order of the "
+        "truth? Rank correlations; 1 would be a perfect order. The bundle stands beside the best baseline."
+    )
+    yield _recoveries(evaluation.truth.recovered, ())
+    yield (
+        "Second: how well does the truth itself predict what happened? Chance decides the rest, so no model can be "
+        "expected to do better than the truth, and those that have to guess it from the past do worse."
+    )
+    yield _recoveries(evaluation.truth.ceilings, (TRUTH,))
+    yield ASSOCIATION
+
+
+def _recoveries(found: list[Recovery], more: tuple[str, ...]) -> Table:
+    header = ("", "bundle", *more, "best baseline", "difference to it")
+    return Table("", header, tuple(_recovery_row(each, more) for each in found))
+
+
+def _recovery_row(each: Recovery, more: tuple[str, ...]) -> Row:
+    best = each.best_baseline
+    shown = "–" if best is None else f"{best}: {figure(each.models[best])}"
+    others = (figure(each.models[name]) for name in more)
+    return each.title, figure(each.models[BUNDLE]), *others, shown, _difference_cell(each.against_best)
 
 
 def protocol(evaluation: Evaluation) -> Iterator[Block]:

@@ -50,7 +50,7 @@ def compare(contest: Contest, draws: int = DRAWS) -> tuple[dict[str, dict[str, F
     """Every measure of every model, and the bundle beside the best baseline and LightGBM, paired by resample."""
     models = {name: partial(measured, contest.outcome, scores) for name, scores in contest.models.items()}
     found = bootstrap(models, len(contest.rows), draws, progress=True)
-    figures = {model: {name: _figure(each) for name, each in of.items()} for model, of in found.items()}
+    figures = {model: {name: figure_of(each) for name, each in of.items()} for model, of in found.items()}
     baselines = {name: found[name] for name in contest.tried.scores}
     ours = {name: each for name, each in found[BUNDLE].items() if not np.isnan(each[0])}
     return figures, {name: _comparison(name, each, baselines) for name, each in ours.items()}
@@ -61,14 +61,15 @@ def _comparison(name: str, ours: Floats, baselines: Mapping[str, Figures]) -> Co
     theirs = {model: of[name] for model, of in baselines.items() if name in of and not np.isnan(of[name][0])}
     best = min(theirs, key=lambda model: float(measure.loss(theirs[model][:1])[0]), default=None)
     return Comparison(
-        figure=_figure(ours),
+        figure=figure_of(ours),
         best_baseline=best,
         against_best=None if best is None else _difference(name, ours, theirs[best]),
         against_lightgbm=_difference(name, ours, theirs[LIGHTGBM]) if LIGHTGBM in theirs else None,
     )
 
 
-def _figure(figures: Floats) -> Figure:
+def figure_of(figures: Floats) -> Figure:
+    """Value and interval from the sample's own figure and those of its resamples."""
     return Figure(None if np.isnan(figures[0]) else float(figures[0]), interval(figures))
 
 
@@ -100,7 +101,7 @@ def _segment(group: str, name: str, members: "np.typing.NDArray[np.bool_]", cont
         name=name,
         users=int(members.sum()),
         mean_spend=float(outcome.spend.mean()),
-        figures={each: _figure(ours[each]) for each in ours},
+        figures={each: figure_of(ours[each]) for each in ours},
         against_lightgbm={
             each: _difference(each, ours[each], theirs[each])
             for each in ours

@@ -111,6 +111,24 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Recovery:
+    """How far models are in the order of something: a figure each, and the bundle beside the best baseline."""
+
+    title: str
+    models: dict[str, Figure]
+    best_baseline: str | None
+    against_best: Difference | None
+
+
+@dataclass(frozen=True)
+class KnownTruth:
+    """Of a simulated platform: rank correlations with the truth, and what the truth itself reaches on what happened."""
+
+    recovered: list[Recovery]
+    ceilings: list[Recovery]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All of it."""
 
@@ -130,4 +148,6 @@ class Evaluation:
     small_segments: list[str]
     """Segments of too few users to say anything of."""
     curves: Curves
+    truth: KnownTruth | None
+    """None where there is no truth to compare with."""
     seconds: dict[str, float]

@@ -20,14 +20,16 @@ FAIR_LEVEL = (0.8, 1.25)
 
 
 def sections(evaluation: Evaluation) -> list[Section]:
-    """All sections, in reading order."""
+    """All sections that have something to say, in reading order."""
     made = {
         "In short": _in_short, "Who brings the money": _gains, "Predicted and actual spend": _deciles,
         "Value tiers": _tiers, "Who leaves": _leaving, "Price sensitivity (an association)": _price_sensitivity,
         "Against the baselines": evidence.baselines, "All models": evidence.models, "Segments": evidence.segments,
-        "Protocol": evidence.protocol, "Limits": evidence.limits, "What is missing": evidence.missing,
+        "Known truth": evidence.known_truth, "Protocol": evidence.protocol, "Limits": evidence.limits,
+        "What is missing": evidence.missing,
     }  # fmt: skip
-    return [Section(title, tuple(blocks(evaluation))) for title, blocks in made.items()]
+    found = {title: tuple(blocks(evaluation)) for title, blocks in made.items()}
+    return [Section(title, blocks) for title, blocks in found.items() if blocks]
 
 
 def title(evaluation: Evaluation) -> tuple[str, str]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from model_training.quality.judge import BUNDLE
 from model_training.quality.measures import MEASURES
-from model_training.quality.results import Evaluation, Protocol
+from model_training.quality.results import Evaluation, KnownTruth, Protocol, Recovery
+from model_training.quality.truth import TRUTH
 from model_training.quality.words import difference, figure, number, percent
 
 
@@ -28,7 +30,25 @@ def lines(evaluation: Evaluation) -> list[str]:
         for name, each in evaluation.comparisons.items()
     ]  # fmt: skip
     missing = [*evaluation.missing.items(), *evaluation.undefined.items()]
-    return [*table(header, rows), *(f"missing: {name}: {reason}" for name, reason in missing)]
+    truth = [] if evaluation.truth is None else truth_lines(evaluation.truth)
+    return [*table(header, rows), *truth, *(f"missing: {name}: {reason}" for name, reason in missing)]
+
+
+def truth_lines(truth: KnownTruth) -> list[str]:
+    """Rank correlations with the truth, and how well the truth itself predicts what happened."""
+    last = ("best baseline", "", "difference")
+    recovered = [_recovery(each, (BUNDLE,)) for each in truth.recovered]
+    ceilings = [_recovery(each, (BUNDLE, TRUTH)) for each in truth.ceilings]
+    return [
+        "", *table(("rank correlation with the truth", "bundle", *last), recovered),
+        "", *table(("order of what happened", "bundle", TRUTH, *last), ceilings),
+    ]  # fmt: skip
+
+
+def _recovery(each: Recovery, shown: tuple[str, ...]) -> tuple[str, ...]:
+    best = each.best_baseline
+    figures = (figure(each.models[name]) for name in (*shown, *([best] if best else [])))
+    return (each.title, *figures, *(() if best else ("–",)), best or "–", difference(each.against_best))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
