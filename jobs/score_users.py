@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with RunLog(warehouse, JOB, new_run_id(JOB), as_of) as run, TemporaryDirectory() as scratch:
         bundle, manifest = _fetch_bundle(run, args.models, args.model, Path(scratch))
         _check_currency(manifest, settings)
+        tiers.check_fits(decision, manifest)
         _score(Scoring(run, warehouse, settings, as_of, manifest, config, decision), bundle)
     return DONE
 
@@ -102,13 +103,15 @@ def _score(scoring: Scoring, bundle: Path) -> None:
     run, warehouse = scoring.run, scoring.warehouse
     with (
         staging(warehouse, "behaviour", run.run_id) as behaviour_table,
+        staging(warehouse, "decided", run.run_id) as decided_table,
         staging(warehouse, "scores", run.run_id) as scores_table,
     ):
         model = ship(warehouse.spark.sparkContext, bundle, scoring.manifest.version)
         _stage_behaviour(scoring, behaviour_table)
         population = _measure_population(scoring, behaviour_table)
         _encode_missing(scoring, behaviour_table, model)
-        _stage_scores(scoring, behaviour_table, population, model, scores_table)
+        decided = _decide(scoring, behaviour_table, population, model, decided_table)
+        _stage_scores(scoring, decided, population.platform_scale, scores_table)
         _verify(scoring, scores_table)
         with run.stage("publish"):
             run.versions_written.update(publish(warehouse, scores_table, scoring.as_of))
@@ -188,14 +191,23 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str) -> None:
             run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
 
 
-def _stage_scores(scoring: Scoring, behaviour_table: str, population: Population, model: str, table: str) -> None:
-    run, warehouse, manifest = scoring.run, scoring.warehouse, scoring.manifest
+def _decide(scoring: Scoring, behaviour_table: str, population: Population, model: str, table: str) -> DataFrame:
+    """What is predicted of everyone; in ``table`` where the rule for tiers reads it twice, else not computed yet."""
+    warehouse, manifest = scoring.warehouse, scoring.manifest
+    vectors = _vectors(scoring) if manifest.network.use_text else None
+    decided = decide(warehouse.read(behaviour_table), vectors, population, manifest.history, model)
+    if scoring.decision.quotas is None:
+        return decided
+    with scoring.run.stage("predict"):
+        warehouse.overwrite(decided, table)
+    return warehouse.read(table)
+
+
+def _stage_scores(scoring: Scoring, decided: DataFrame, platform_scale: float, table: str) -> None:
+    run, manifest = scoring.run, scoring.manifest
     with run.stage("decide"):
-        vectors = _vectors(scoring) if manifest.network.use_text else None
-        decided = decide(warehouse.read(behaviour_table), vectors, population, manifest.history, model)
-        tiered = tiers.assign(
-            decided, _previous_tiers(scoring), manifest.tiers, population.platform_scale, scoring.decision
-        )
+        previous = _previous_tiers(scoring)
+        tiered = tiers.assign(decided, previous, manifest.tiers, platform_scale, scoring.decision)
         facts = ScoreFacts(
             as_of=scoring.as_of,
             horizon_days=manifest.horizon_days,
@@ -204,7 +216,7 @@ def _stage_scores(scoring: Scoring, behaviour_table: str, population: Population
             run_id=run.run_id,
             scored_at=datetime.now(UTC),
         )
-        warehouse.overwrite(score_rows(tiered, facts), table)
+        scoring.warehouse.overwrite(score_rows(tiered, facts), table)
 
 
 def _previous_tiers(scoring: Scoring) -> DataFrame:

@@ -222,6 +222,25 @@ def test_a_bundle_without_text_and_tier_head_gives_tiers_by_value(night, argumen
         assert (row.tier_probabilities, row.churn_probability, row.price_sensitivity) == (None, None, None)
 
 
+def test_quotas_give_each_tier_its_share_of_the_scored_users(night, models, arguments, tmp_path):
+    (tmp_path / "tiers.yaml").write_text("hysteresis_margin: 0\nquotas: {high: 0.25, mid: 0.25}")
+    with_quotas = [*arguments(night, models), f"--tiers={tmp_path / 'tiers.yaml'}"]
+    assert score_users.main(with_quotas) == 0
+    scored = sorted((by_user(night)[user] for user in shop.SHOPPERS), key=lambda row: row.expected_value)
+    assert [row.ulv_tier for row in scored] == ["low"] * 6 + ["mid"] * 3 + ["high"] * 3
+    assert list(Path(night.root).glob("staging*")) == []
+
+
+def test_a_rule_for_other_tiers_ends_before_anybody_is_scored(night, models, arguments, tmp_path):
+    (tmp_path / "tiers.yaml").write_text("hysteresis_margin: 0\nquotas: {gold: 0.1}")
+    tables = ("populations", "user_vectors", "ulv_scores", "ulv_scores_history")
+    versions = [night.version(name) for name in tables]
+    with pytest.raises(ExpectedError, match=r"the quotas are of the tiers gold; bundle .* has low, mid, high"):
+        score_users.main([*arguments(night, models), f"--tiers={tmp_path / 'tiers.yaml'}"])
+    assert [night.version(name) for name in tables] == versions
+    assert last_run(night).verdict == "failed"
+
+
 def test_scores_are_shown_with_what_became_of_the_users(night, models, capsys):
     options = [f"--as-of={shop.AS_OF}", f"--warehouse={night.root}", f"--models={models}", "--model=champion"]
     shown = {}

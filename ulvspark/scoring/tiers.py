@@ -1,18 +1,83 @@
-"""How a score gets its tier: the likeliest one, held steady from date to date by hysteresis. Native Spark."""
+"""How a score gets its tier: by probability, cost or quota, held steady from date to date. Native Spark."""
 
-from pydantic import Field
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
+from typing import Annotated, Self
+
+from pydantic import Field, FiniteFloat, model_validator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TierSpec
+from ulvspark.model.manifest import Manifest
+from ulvspark.scoring.quotas import QuotaRule
+
+Costs = dict[str, dict[str, FiniteFloat]]
+Quotas = dict[str, Annotated[float, Field(gt=0, lt=1)]]
 
 
 class TierDecision(Strict):
     """``conf/tiers.yaml``: how tiers are decided. What the tiers are is frozen in the bundle."""
 
-    hysteresis_margin: float = Field(ge=0, le=1)
-    """A user stays in the tier of the date before unless another one's probability is greater by more than this."""
+    hysteresis_margin: FiniteFloat = Field(ge=0)
+    """How far the rule must prefer another tier before a user leaves the tier of the date before, in its own unit.
+
+    The unit is probability for the likeliest tier, cost for ``costs``, a share of the scored users for ``quotas``.
+    """
+    costs: Costs | None = Field(None, min_length=2)
+    """``costs[true][given]``: of giving a tier to a user of a tier; the tier of least expected cost is given."""
+    quotas: Quotas | None = Field(None, min_length=1)
+    """Each tier's share of the scored users by expected value, from the top; the lowest tier takes the rest."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.costs is not None and self.quotas is not None:
+            raise ValueError("costs and quotas are two rules; give one of them, or neither for the likeliest tier")
+        if self.costs is None and self.hysteresis_margin > 1:
+            raise ValueError("hysteresis_margin is a share unless costs are given; give 0 to 1")
+        _check_costs(self.costs or {})
+        _check_quotas(self.quotas or {}, self.hysteresis_margin)
+        return self
+
+
+def _check_costs(costs: Costs) -> None:
+    for tier, row in costs.items():
+        if row.keys() != costs.keys():
+            raise ValueError(f"costs.{tier} must name the same tiers as the rows of costs do")
+
+
+def _check_quotas(quotas: Quotas, margin: float) -> None:
+    rest = 1 - sum(quotas.values())
+    if rest <= 0:
+        raise ValueError("the quotas must sum to less than 1, since the lowest tier takes the rest")
+    smallest = min([*quotas.values(), rest])
+    if margin >= smallest:
+        raise ValueError(f"a hysteresis_margin of {margin:g} keeps users out of a tier of {smallest:g}; make it less")
+
+
+def check_fits(decision: TierDecision, manifest: Manifest) -> None:
+    """Raises ExpectedError when the rule names other tiers than the bundle has, or needs a head that it lacks."""
+    bundle, names, heads = f"bundle {manifest.version}", manifest.tiers.names, manifest.network.heads
+    if decision.costs is not None and decision.costs.keys() != set(names):
+        raise ExpectedError(
+            f"the costs are of the tiers {_listed(decision.costs)}; {bundle} has {_listed(names)}: name each of these"
+        )
+    if decision.costs is not None and "tier" not in heads:
+        raise ExpectedError(f"costs weigh tier probabilities, which {bundle} does not give; use quotas, or neither")
+    if decision.quotas is not None and decision.quotas.keys() != set(names[1:]):
+        raise ExpectedError(
+            f"the quotas are of the tiers {_listed(decision.quotas)}; {bundle} has {_listed(names)}: name each of "
+            f"these but the lowest, {names[0]}, which takes the rest"
+        )
+    if decision.quotas is not None and not {"tier", "spend"} & set(heads):
+        raise ExpectedError(f"quotas order users by expected value, which {bundle} does not give; leave them out")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def previous_tiers(scores_history: DataFrame) -> DataFrame:
@@ -29,16 +94,22 @@ def assign(
     """``decided`` with tier_probabilities as a map by name, raw_tier, previous_tier and ulv_tier.
 
     ``decided`` has user_id, tier_probabilities ARRAY<DOUBLE> lowest tier first (null without a tier head) and
-    expected_value in the warehouse's currency. raw_tier is the likeliest tier, of equals the lowest; without
-    probabilities it is the tier that expected_value falls into. A previous tier that the bundle does not know
-    is reported and otherwise ignored.
+    expected_value in the warehouse's currency; quotas read it twice. raw_tier is what the rule gives, of equals the
+    lowest; without probabilities or quotas it is the tier that expected_value falls into. A previous tier that the
+    bundle does not know is reported and otherwise ignored.
     """
-    raw = F.coalesce(_likeliest(tiers), _by_value(tiers, platform_scale))
-    named = F.map_from_arrays(_names(tiers), F.col("tier_probabilities"))
+    users = decided.join(previous, "user_id", "left")
+    if decision.quotas is not None:
+        rule = QuotaRule.of(tiers.names, decision.quotas, decision.hysteresis_margin)
+        users, raw, keeps = users.crossJoin(F.broadcast(rule.measure(decided))), rule.raw(), rule.keeps()
+    else:
+        merits = F.col("tier_probabilities") if decision.costs is None else _savings(tiers, decision.costs)
+        raw = F.coalesce(_best(tiers, merits), _by_value(tiers, platform_scale))
+        keeps = _lead(tiers, merits) <= F.lit(decision.hysteresis_margin)
     return (
-        decided.withColumns({"raw_tier": raw, "tier_probabilities": named})
-        .join(previous, "user_id", "left")
-        .withColumn("ulv_tier", _with_hysteresis(decision.hysteresis_margin))
+        users.withColumn("raw_tier", raw)
+        .withColumn("ulv_tier", F.when(keeps, F.col("previous_tier")).otherwise(F.col("raw_tier")))
+        .withColumn("tier_probabilities", F.map_from_arrays(_names(tiers), F.col("tier_probabilities")))
     )
 
 
@@ -46,9 +117,26 @@ def _names(tiers: TierSpec) -> Column:
     return F.array(*(F.lit(name) for name in tiers.names))
 
 
-def _likeliest(tiers: TierSpec) -> Column:
-    probabilities = F.col("tier_probabilities")
-    return F.element_at(_names(tiers), F.array_position(probabilities, F.array_max(probabilities)).cast("int"))
+def _savings(tiers: TierSpec, costs: Costs) -> Column:
+    """The expected cost of giving each tier, below zero: the greatest is best, as with probabilities."""
+    shares = [F.col("tier_probabilities")[number] for number in range(len(tiers.names))]
+
+    def expected(given: str) -> Column:
+        terms = [share * F.lit(-costs[true][given]) for true, share in zip(tiers.names, shares, strict=True)]
+        return reduce(add, terms)
+
+    return F.array(*(expected(given) for given in tiers.names))
+
+
+def _best(tiers: TierSpec, merits: Column) -> Column:
+    return F.element_at(_names(tiers), F.array_position(merits, F.array_max(merits)).cast("int"))
+
+
+def _lead(tiers: TierSpec, merits: Column) -> Column:
+    """By how much raw_tier is better than previous_tier."""
+    by_name = F.map_from_arrays(_names(tiers), merits)
+    # A lookup of an unknown or absent tier is null, and so is the lead; `when` takes that as "not kept".
+    return F.try_element_at(by_name, F.col("raw_tier")) - F.try_element_at(by_name, F.col("previous_tier"))
 
 
 def _by_value(tiers: TierSpec, platform_scale: float) -> Column:
@@ -58,10 +146,3 @@ def _by_value(tiers: TierSpec, platform_scale: float) -> Column:
     for bound, name in reversed(list(zip(tiers.bounds, tiers.names, strict=False))):
         tier = F.when(spend < F.lit(bound), F.lit(name)).otherwise(tier)
     return tier
-
-
-def _with_hysteresis(margin: float) -> Column:
-    probabilities, raw, previous = F.col("tier_probabilities"), F.col("raw_tier"), F.col("previous_tier")
-    # A lookup of an unknown or absent tier is null, and so is the lead; `when` takes that as "not kept".
-    lead = F.try_element_at(probabilities, raw) - F.try_element_at(probabilities, previous)
-    return F.when(lead <= F.lit(margin), previous).otherwise(raw)
