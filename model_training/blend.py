@@ -26,9 +26,10 @@ from model_training.blending.renewal import calibration_windows, check_same_data
 from model_training.blending.trees import fit_trees
 from model_training.blending.unseen import Unseen
 from model_training.blending.weights import choose_weights
-from model_training.dataset import Rows, Split, TrainingSet
+from model_training.dataset import PLATFORM, Rows, Split, TrainingSet
 from model_training.examples import take
 from model_training.metrics import Outcome
+from model_training.platforms import ELSEWHERE, read_platforms
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model import bundle
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     config = load_config(BlendConfig, args.config, args.overrides)
     weights = None if args.weights_from is None else weights_of(args.models, args.weights_from)
-    training_set = dataset.read_training_set(args.warehouse)
+    training_set = read_platforms(args.warehouse, args.elsewhere, args.cut)
 
     def make(source: Path, target: Path) -> Manifest:
         return blend_bundle(source, target, training_set, args.cut, config, weights)
@@ -76,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
     )
+    arguments.add_argument("--elsewhere", action="append", default=[], metavar="ROOT",
+                        help="as the bundle was fine-tuned: another platform to learn from")  # fmt: skip
     arguments.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
     arguments.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
     arguments.add_argument("--cut", choices=("validation", "test"), default="validation",
@@ -105,7 +108,7 @@ def blend_bundle(
     ground = _ground(Predictor.load(source), training_set, cut_name)
     heads, tiers = ground.predictor.manifest.network.heads, ground.predictor.manifest.tiers
     parts = _fit_parts(ground, config)
-    rows = np.concatenate([ground.split.held_out, ground.split.cut])
+    rows = _unseen_at_home(ground)
     seen = _predict(ground, parts, rows)
     dates = ground.training_set.rows["as_of_date"].to_numpy()[rows]
     if weights is None:
@@ -125,6 +128,7 @@ def blend_bundle(
 def _ground(predictor: Predictor, training_set: TrainingSet, cut_name: str) -> Ground:
     manifest = predictor.manifest
     check_same_data(manifest, training_set)
+    _check_elsewhere(manifest, training_set)
     cut = dataset.cut_date(training_set.meta.protocol, cut_name)
     known = training_set.meta.protocol.origins_closed_by(cut)
     if known != manifest.training_origins:
@@ -138,6 +142,16 @@ def _ground(predictor: Predictor, training_set: TrainingSet, cut_name: str) -> G
     outcome = visible.outcome(manifest.tiers)
     _check_classes(take(outcome, split.fit))
     return Ground(predictor, visible, cut, cut_name, split, outcome)
+
+
+def _check_elsewhere(manifest: Manifest, training_set: TrainingSet) -> None:
+    learned = [each["run_id"] for each in manifest.config.get(ELSEWHERE, ())]
+    given = [each.meta.run_id for each in training_set.elsewhere]
+    if learned != given:
+        raise ExpectedError(
+            f"bundle {manifest.version} learned from {learned or 'no platform'} elsewhere, not from {given or 'none'}; "
+            "give the same --elsewhere as to model_training.finetune"
+        )
 
 
 def _check_classes(outcome: Outcome) -> None:
@@ -158,6 +172,13 @@ def _fit_parts(ground: Ground, config: BlendConfig) -> Parts:
     )  # fmt: skip
     rfm = unseen.rfm(ground.training_set, split.fit)
     return Parts(trees, fit_linear(rfm, take(ground.outcome, split.fit), heads))
+
+
+def _unseen_at_home(ground: Ground) -> Rows:
+    """Weights and calibration are of the home platform; others only teach."""
+    held_out = ground.split.held_out
+    platform = ground.training_set.rows[PLATFORM].to_numpy()
+    return np.concatenate([held_out[platform[held_out] == 0], ground.split.cut])
 
 
 def _predict(ground: Ground, parts: Parts, rows: Rows) -> Unseen:

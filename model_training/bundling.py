@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from model_training.evaluation import evaluate_bundle
+from model_training.platforms import ELSEWHERE, described
 from model_training.runs import code_version
 from model_training.task import Task
 from model_training.tuning.adapters import merge_adapter
@@ -37,7 +38,7 @@ def _measure(task: Task, folder: Path) -> dict[str, float]:
 
 
 def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
-    meta, config = task.training_set.meta, task.config
+    meta, config, elsewhere = task.training_set.meta, task.config, task.training_set.elsewhere
     return BundleFacts(
         history=meta.history_spec,
         text=config.text,
@@ -52,7 +53,7 @@ def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
         metrics=metrics,
         seed=config.seed,
         code_version=code_version(),
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json") | ({ELSEWHERE: described(elsewhere)} if elsewhere else {}),
     )
 
 

@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import zlib
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -30,29 +31,58 @@ logger = logging.getLogger(__name__)
 Rows = npt.NDArray[np.int64]
 
 
+PLATFORM = "platform"
+"""The column of ``TrainingSet.rows`` that tells platforms apart: 0 is home, n the n-th learned from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Another platform that is learned from: what was read of it, and its populations."""
+
+    meta: TrainingSetMeta
+    version: int
+    origins: tuple[date, ...]
+    """The dates that its rows are of."""
+    populations: dict[date, Population]
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """Behaviour and labels of eligible users at each date.
 
-    ``rows`` has the columns of the table; ``history`` holds mappings and ``as_of_date`` dates.
+    ``rows`` has the columns of the table, and ``PLATFORM``; ``history`` holds mappings and ``as_of_date`` dates.
     """
 
     meta: TrainingSetMeta
     version: int
     rows: pd.DataFrame
     populations: dict[date, Population]
+    elsewhere: tuple[Platform, ...] = ()
+    """Other platforms, whose rows follow those of this one."""
+
+    def by_population(self, rows: Rows | None = None) -> Iterator[tuple[Population, Rows]]:
+        """Each platform's population on each date, and which of ``rows`` (all where None) are within it."""
+        here = self.rows if rows is None else self.rows.iloc[rows]
+        platforms, dates = here[PLATFORM].to_numpy(), here["as_of_date"].to_numpy()
+        for number, populations in enumerate((self.populations, *(each.populations for each in self.elsewhere))):
+            for as_of, population in populations.items():
+                places = np.flatnonzero((platforms == number) & (dates == as_of))
+                if len(places):
+                    yield population, places
 
     def scales(self) -> npt.NDArray[np.float64]:
         """(n,) the platform scale on each row's date."""
-        return np.array([self.populations[as_of].platform_scale for as_of in self.rows["as_of_date"]])
+        scales = np.empty(len(self.rows))
+        for population, here in self.by_population():
+            scales[here] = population.platform_scale
+        return scales
 
     def features(self) -> npt.NDArray[np.float32]:
-        """(n, F), each row within the population of its date."""
-        spec, dates = self.meta.history_spec, self.rows["as_of_date"].to_numpy()
+        """(n, F), each row within the population of its platform and date."""
+        spec = self.meta.history_spec
         matrix = np.empty((len(self.rows), len(spec.numbers)), dtype=np.float32)
-        for as_of, population in self.populations.items():
-            here = dates == as_of
-            matrix[here] = feature_matrix(self.rows.loc[here, list(spec.numbers)], population, spec)
+        for population, here in self.by_population():
+            matrix[here] = feature_matrix(self.rows.iloc[here][list(spec.numbers)], population, spec)
         return matrix
 
     def outcome(self, tiers: TierSpec) -> Outcome:
@@ -68,7 +98,10 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers: to fit, to validate (other users, same dates), and the rows of the cut, which are later."""
+    """Row numbers: to fit, to validate (other users, same dates), and the rows of the cut, which are later.
+
+    The cut's are of the home platform alone.
+    """
 
     fit: Rows
     held_out: Rows
@@ -90,6 +123,7 @@ def read_training_set(warehouse: str) -> TrainingSet:
     rows = arrow.drop_columns(["history"]).to_pandas()
     # to_pylist gives plain mappings; to_pandas would make arrays of the events.
     rows["history"] = arrow["history"].to_pylist()
+    rows[PLATFORM] = 0
     logger.info("read %s version %d: %d rows", table.table_uri, table.version(), len(rows))
     return TrainingSet(meta, table.version(), rows, _read_populations(warehouse, meta))
 
@@ -127,11 +161,14 @@ def _check_numbers(table: pa.Table, meta: TrainingSetMeta) -> None:
 
 
 def restrict(training_set: TrainingSet, cut: date) -> TrainingSet:
-    """Only the rows that a model for ``cut`` may see: origins whose labels are known by then, and the cut itself."""
+    """Only the rows that a model for ``cut`` may see: origins whose labels are known by then, and the cut itself.
+
+    Rows of other platforms stay as they are.
+    """
     dates = {*training_set.meta.protocol.origins_closed_by(cut), cut}
-    rows = training_set.rows[training_set.rows["as_of_date"].isin(dates)].reset_index(drop=True)
+    visible = training_set.rows["as_of_date"].isin(dates) | (training_set.rows[PLATFORM] > 0)
     populations = {as_of: each for as_of, each in training_set.populations.items() if as_of in dates}
-    return TrainingSet(training_set.meta, training_set.version, rows, populations)
+    return replace(training_set, rows=training_set.rows[visible].reset_index(drop=True), populations=populations)
 
 
 def cut_date(protocol: Protocol, name: str) -> date:
@@ -144,7 +181,7 @@ def split(rows: pd.DataFrame, cut: date, held_out_share: float, min_users: int) 
 
     Raises ExpectedError where too few users are left to train on.
     """
-    at_cut = rows["as_of_date"].to_numpy() == cut
+    at_cut = at_home(rows, (cut,))
     chosen = held_out(rows, held_out_share)
     fit = ~at_cut & ~chosen
     watched = ~at_cut & chosen
@@ -155,6 +192,11 @@ def split(rows: pd.DataFrame, cut: date, held_out_share: float, min_users: int) 
             f" at least {min_users} users (min_users) and a row of each are needed, so load more data or add origins"
         )
     return Split(*(np.flatnonzero(rows_of) for rows_of in (fit, watched, at_cut)))
+
+
+def at_home(rows: pd.DataFrame, dates: Collection[date]) -> npt.NDArray[np.bool_]:
+    """(n,) which rows are of the home platform and one of ``dates``."""
+    return np.asarray(rows["as_of_date"].isin(dates) & (rows[PLATFORM] == 0), dtype=np.bool_)
 
 
 def held_out(rows: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:

@@ -16,9 +16,9 @@ from transformers import TrainerCallback, set_seed
 from model_training.bundling import BUNDLE, publish, save_bundle
 from model_training.config import TrainConfig, load_train_config
 from model_training.curves import draw_curves
-from model_training.dataset import read_training_set
 from model_training.devices import peak_memory_gb, processes
 from model_training.metrics import Metric
+from model_training.platforms import read_platforms
 from model_training.report import Report, read_report
 from model_training.runs import run_folder
 from model_training.stages import check_tuning, fit_heads, tune
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train, report and publish; raises ExpectedError for bad input."""
     args = parser().parse_args(argv)
     config = load_train_config(args.config, args.overrides)
-    folder = finetune(config, args.warehouse, Path(args.runs), args.cut)
+    folder = finetune(config, args.warehouse, Path(args.runs), args.cut, elsewhere=args.elsewhere)
     if args.models and processes().is_main_process:
         version = publish(folder / BUNDLE, args.models, args.alias)
         _say(f"published {version} to {args.models}, alias {args.alias}")
@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
     )
+    arguments.add_argument(
+        "--elsewhere", action="append", default=[], metavar="ROOT",
+        help="learn from this platform's training set too; may be given again",
+    )  # fmt: skip
     arguments.add_argument(
         "--models", metavar="ROOT", help="the store to publish to, a folder or s3://; none: run only"
     )
@@ -70,16 +74,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def finetune(
-    config: TrainConfig, warehouse: str, runs: Path, cut: str, callbacks: Sequence[TrainerCallback] = ()
+    config: TrainConfig,
+    warehouse: str,
+    runs: Path,
+    cut: str,
+    callbacks: Sequence[TrainerCallback] = (),
+    elsewhere: Sequence[str] = (),
 ) -> Path:
     """Run the training that ``config`` describes; returns its folder with bundle, report, curves and logs.
 
-    ``callbacks`` watch the stage that decides. A finished run is not repeated.
+    ``callbacks`` watch the stage that decides. ``elsewhere`` are warehouses of other platforms to learn from; the cut,
+    and what is reported on it, is that of ``warehouse``. A finished run is not repeated.
     Raises ExpectedError for bad input and where the disk is full.
     """
     started = time.perf_counter()
-    training_set = read_training_set(warehouse)
-    folder = run_folder(runs, config, training_set.meta, cut)
+    training_set = read_platforms(warehouse, elsewhere, cut)
+    folder = run_folder(runs, config, training_set.meta, cut, training_set.elsewhere)
     if (report := read_report(folder)) is not None:
         _say(f"{folder} holds this run, finished; remove it to train anew\n{report.table()}")
         return folder

@@ -2,9 +2,12 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from model_training.config import TrainConfig
+from model_training.dataset import Platform
 from ulvspark import __version__
 from ulvspark.contract.source import TrainingSetMeta
 from ulvspark.model.manifest import digest
@@ -12,9 +15,15 @@ from ulvspark.model.manifest import digest
 STATE = "trainer_state.json"
 
 
-def run_folder(runs: Path, config: TrainConfig, meta: TrainingSetMeta, cut: str) -> Path:
-    """The folder of the run with this configuration on this training set; the same for the same run."""
-    content = {"config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut}
+def run_folder(
+    runs: Path, config: TrainConfig, meta: TrainingSetMeta, cut: str, elsewhere: Sequence[Platform] = ()
+) -> Path:
+    """The folder of the run with this configuration on these training sets; the same for the same run."""
+    content: dict[str, Any] = {
+        "config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut,
+    }  # fmt: skip
+    if elsewhere:
+        content["elsewhere"] = [each.meta.model_dump(mode="json") for each in elsewhere]
     return runs / f"{cut}-{digest(content)[:12]}"
 
 

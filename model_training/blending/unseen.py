@@ -1,8 +1,7 @@
 """Rows that no part of a bundle has learned from, and what each part predicts of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -55,27 +54,21 @@ def predict(scorer: Scorer, vectors: Vectors, training_set: TrainingSet, rows: R
     """What each part of ``scorer`` says of ``rows``, whose vectors (n, vector_size) are in the same order."""
     here = training_set.rows.iloc[rows]
     places, pieces = [], []
-    for as_of, place in _by_date(here):
+    for population, place in training_set.by_population(rows):
         numbers = here.iloc[place][list(scorer.history.numbers)]
         places.append(place)
-        pieces.append(scorer.predict(vectors[place], numbers, training_set.populations[as_of]))
+        pieces.append(scorer.predict(vectors[place], numbers, population))
     order = np.argsort(np.concatenate(places))
     return {part: _joined([piece[part] for piece in pieces], order) for part in pieces[0]}
 
 
 def rfm(training_set: TrainingSet, rows: Rows) -> Array:
-    """``rfm_matrix`` (n, R) of ``rows``, each within the population of its date."""
+    """``rfm_matrix`` (n, R) of ``rows``, each within the population of its platform and date."""
     here, spec = training_set.rows.iloc[rows], training_set.meta.history_spec
     matrix = np.empty((len(here), len(rfm_names(spec))))
-    for as_of, place in _by_date(here):
-        matrix[place] = rfm_matrix(here.iloc[place], training_set.populations[as_of], spec)
+    for population, place in training_set.by_population(rows):
+        matrix[place] = rfm_matrix(here.iloc[place], population, spec)
     return matrix
-
-
-def _by_date(rows: pd.DataFrame) -> Iterator[tuple[date, Rows]]:
-    dates = rows["as_of_date"].to_numpy()
-    for as_of in sorted(set(dates)):
-        yield as_of, np.flatnonzero(dates == as_of)
 
 
 def take(prediction: Prediction, chosen: Rows) -> Prediction:

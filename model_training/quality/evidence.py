@@ -6,7 +6,7 @@ from model_training.quality import charts
 from model_training.quality.judge import BUNDLE, IN_SEGMENTS
 from model_training.quality.measures import MEASURES
 from model_training.quality.page import Block, Cell, Chart, Row, Table
-from model_training.quality.results import Comparison, Difference, Evaluation, Figure, Recovery, Segment
+from model_training.quality.results import Comparison, Difference, Evaluation, Figure, Protocol, Recovery, Segment
 from model_training.quality.truth import TRUTH
 from model_training.quality.words import difference, figure, number
 
@@ -17,6 +17,17 @@ WITHIN_ONE = (
 
 BRACKETED = ("spearman", "churn_auc")
 """Measures whose intervals the table of segments has room for."""
+
+TRANSFERRED = "Transferred: the bundle was trained on other platforms alone and has seen no label of this one."
+
+
+def other_horizon(protocol: Protocol) -> str:
+    """What cannot be said of a bundle whose window is not that of the labels."""
+    return (
+        f"The bundle predicts {protocol.bundle_horizon_days} days, not {protocol.horizon_days}: its order of users can "
+        "be judged, its amounts and probabilities cannot."
+    )
+
 
 ASSOCIATION = (
     "Price sensitivity is the share of a user's spend that is bought 5 % or more below the product's usual price. It "
@@ -142,13 +153,12 @@ def _protocol_points(evaluation: Evaluation) -> Iterator[str]:
     )
     yield f"Nothing that happened on or after {protocol.as_of} was seen by any model, be it an event or a label."
     yield f"The bundle learned from labels as of {', '.join(protocol.bundle_origins)}."
+    if protocol.bundle_platforms > 1:
+        yield f"Beside these it learned from the labels of {protocol.bundle_platforms - 1} other platforms."
     if not protocol.same_platform:
-        yield "The bundle was trained on another platform: it has seen no label of this one."
+        yield TRANSFERRED
     if protocol.bundle_horizon_days != protocol.horizon_days:
-        yield (
-            f"The bundle predicts {protocol.bundle_horizon_days} days, not {protocol.horizon_days}: its order of users "
-            "can be judged, its amounts and probabilities cannot."
-        )
+        yield other_horizon(protocol)
     versions = ", ".join(f"{table} {version}" for table, version in sorted(protocol.data_versions.items()))
     yield f"Table versions: {versions}."
     yield "The bundle was read from the model store and scored through the predictor that serves."

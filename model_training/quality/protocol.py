@@ -1,8 +1,10 @@
 """Which users and dates an evaluation is of, and whether a bundle may be judged on them."""
 
+from dataclasses import replace
 from datetime import date
 
 from model_training.dataset import TrainingSet, cut_date, restrict
+from model_training.platforms import Learned, learned
 from model_training.quality.results import Protocol
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.manifest import Manifest
@@ -23,9 +25,14 @@ def check_fits(predictor: Predictor, training_set: TrainingSet, cut: date) -> No
             f"with the history spec of the bundle: {manifest.history.model_dump_json()}"
         )
     calibration = predictor.scorer.parts.calibration
-    learned = (*manifest.training_origins, *(calibration.windows if calibration else ()))
-    late = [each for each in learned if meta.protocol.closes(each) > cut]
-    if late and same_platform(manifest, training_set):
+    home, *others = learned(manifest)
+    home = replace(home, origins=(*home.origins, *(calibration.windows if calibration else ())))
+    late = [
+        each
+        for platform in (home, *others) if _is(platform, training_set)
+        for each in platform.origins if meta.protocol.closes(each) > cut
+    ]  # fmt: skip
+    if late:
         raise ExpectedError(
             f"bundle {manifest.version} learned from labels as of {max(late)}, which were not known on {cut}; evaluate "
             "it on a later cut, or train one with --cut validation"
@@ -34,10 +41,14 @@ def check_fits(predictor: Predictor, training_set: TrainingSet, cut: date) -> No
 
 def same_platform(manifest: Manifest, training_set: TrainingSet) -> bool:
     """Whether the bundle was trained on this platform, as far as currency, time zone and dates tell."""
+    return any(_is(platform, training_set) for platform in learned(manifest))
+
+
+def _is(platform: Learned, training_set: TrainingSet) -> bool:
     meta = training_set.meta
     first, last = min(meta.protocol.dates), meta.protocol.closes(max(meta.protocol.dates))
-    here = any(first <= origin <= last for origin in manifest.training_origins)
-    return here and (manifest.currency, manifest.time_zone) == (meta.currency, meta.time_zone)
+    here = any(first <= origin <= last for origin in platform.origins)
+    return here and (platform.currency, platform.time_zone) == (meta.currency, meta.time_zone)
 
 
 def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Protocol:
@@ -60,4 +71,5 @@ def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Pr
         same_platform=same_platform(manifest, training_set),
         bundle_origins=tuple(each.isoformat() for each in manifest.training_origins),
         bundle_horizon_days=manifest.horizon_days,
+        bundle_platforms=len(learned(manifest)),
     )

@@ -24,6 +24,8 @@ class Protocol:
     """Whether the bundle was trained on this platform, as far as currency, time zone and dates tell."""
     bundle_origins: tuple[str, ...]
     bundle_horizon_days: int
+    bundle_platforms: int
+    """How many platforms the bundle learned from."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from model_training.quality.evidence import TRANSFERRED, other_horizon
 from model_training.quality.judge import BUNDLE
 from model_training.quality.measures import MEASURES
 from model_training.quality.results import Evaluation, KnownTruth, Protocol, Recovery
@@ -16,6 +17,8 @@ def protocol_lines(protocol: Protocol) -> list[str]:
         f"({protocol.horizon_days} days), {percent(protocol.spenders_share)} spend, "
         f"{number(protocol.spend)} {protocol.currency} in all",
         *(f"  learned from {origin}: {rows:,} users" for origin, rows in protocol.training_rows.items()),
+        *([] if protocol.same_platform else [TRANSFERRED]),
+        *([] if protocol.bundle_horizon_days == protocol.horizon_days else [other_horizon(protocol)]),
     ]
 
 
