@@ -22,18 +22,19 @@ from model_training.bases import load_base
 from model_training.config import TrainConfig, load_train_config
 from model_training.dataset import Split
 from model_training.devices import autocast, chosen_precision, peak_memory_gb, processes
-from model_training.examples import Examples, Texts
+from model_training.examples import Examples, HistoryTexts
 from model_training.metrics import Outcome
 from model_training.ordering import LengthGrouped
 from model_training.training import Stage, train
-from ulvspark.contract.spec import TierSpec
+from ulvspark.contract.spec import HistorySpec, TierSpec
+from ulvspark.history.features import feature_names
 from ulvspark.model.batching import Tokens
 from ulvspark.model.network import UserValueNetwork, build_network
 
 CONFIG = Path(__file__).parents[1] / "conf/train.yaml"
 TIERS = TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0))
 HELD_OUT = 32
-FEATURES = 28
+HISTORY = HistorySpec()
 
 
 def main() -> int:
@@ -75,9 +76,9 @@ def made_up(config: TrainConfig, texts: int) -> tuple[UserValueNetwork, Examples
     tokens = Tokens([dice.integers(1000, 20_000, length).tolist() for length in lengths], None)
     spend = dice.lognormal(0, 1, total) * (dice.random(total) < 0.6)
     outcome = Outcome(spend, (spend == 0).astype(float), np.digitize(spend, TIERS.bounds), dice.random(total))
-    features = dice.normal(size=(total, FEATURES)).astype(np.float32)
-    network = build_network(config.network, base.backbone, FEATURES, len(TIERS.names))
-    read = Texts(tokens, np.arange(total), int(base.tokenizer.pad_token_id))
+    features = dice.normal(size=(total, len(feature_names(HISTORY)))).astype(np.float32)
+    network = build_network(config.network, base.backbone, HISTORY, len(TIERS.names))
+    read = HistoryTexts(tokens, np.arange(total), int(base.tokenizer.pad_token_id))
     return network, Examples(features, outcome, read, config.network.heads)
 
 

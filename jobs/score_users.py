@@ -7,6 +7,7 @@ Running a date again leaves one copy of its scores, and encodes only histories t
 """
 
 import argparse
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,9 +26,10 @@ from ulvspark.history.population import Population
 from ulvspark.model.manifest import Manifest
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
-from ulvspark.scoring import tiers
+from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
+from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.scores import ScoreFacts, score_rows
 from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.publish import publish, staging
@@ -37,6 +39,7 @@ from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 from ulvspark.warehouse.verify import VerifyLimits, verify
 
 JOB = "score_users"
+logger = logging.getLogger(JOB)
 READ = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
 
 
@@ -109,10 +112,13 @@ def _score(scoring: Scoring, bundle: Path) -> None:
         model = ship(warehouse.spark.sparkContext, bundle, scoring.manifest.version)
         _stage_behaviour(scoring, behaviour_table)
         population = _measure_population(scoring, behaviour_table)
-        _encode_missing(scoring, behaviour_table, model)
+        text_vectors = _encode_texts(scoring, behaviour_table, model)
+        _encode_missing(scoring, behaviour_table, model, text_vectors)
         decided = _decide(scoring, behaviour_table, population, model, decided_table)
-        _stage_scores(scoring, decided, population.platform_scale, scores_table)
+        previous = _previous_tiers(scoring)
+        _stage_scores(scoring, decided, previous, population.platform_scale, scores_table)
         _verify(scoring, scores_table)
+        _report_migration(scoring, previous, scores_table)
         with run.stage("publish"):
             run.versions_written.update(publish(warehouse, scores_table, scoring.as_of))
 
@@ -147,7 +153,8 @@ def _stage_behaviour(scoring: Scoring, table: str) -> None:
         run.versions_read.update({name: warehouse.version(name) for name in READ})
         events, products, users = (warehouse.read(name, run.versions_read[name]) for name in READ)
         spec, time_zone = scoring.manifest.history, scoring.settings.time_zone
-        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone), table)
+        unit = scoring.manifest.network.unit
+        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone, [unit]), table)
         users, scored = warehouse.read(table).agg(F.count("user_id"), F.count("history_hash")).collect()[0]
         stage.count("users", users)
         stage.count("scored", scored)
@@ -173,7 +180,29 @@ def _vectors(scoring: Scoring) -> DataFrame:
     )
 
 
-def _encode_missing(scoring: Scoring, behaviour_table: str, model: str) -> None:
+def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | None:
+    """Of unit ``event``: the name under which the vectors of tonight's texts were shipped."""
+    run, warehouse, name = scoring.run, scoring.warehouse, schema.TEXT_VECTORS.name
+    version = scoring.manifest.text_encoder_version
+    if version is None:
+        return None
+    with run.stage("texts") as stage:
+        warehouse.ensure(schema.TEXT_VECTORS)
+        run.versions_read[name] = warehouse.version(name)
+        events, products = (warehouse.read(each, run.versions_read[each]) for each in READ[:2])
+        used = texts.used_texts(warehouse.read(behaviour_table), events, products)
+        missing = texts.missing_texts(used, texts.known_texts(warehouse.read(name), version))
+        number = missing.count()
+        stage.count("texts_encoded", number)
+        if number:
+            per_task = scoring.config.encode.texts_per_task
+            vectors = texts.encode_texts(missing, number, model, version, datetime.now(UTC), per_task)
+            run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
+        known = texts.known_texts(warehouse.read(name, run.versions_read[name]), version)
+        return texts.ship_vectors(warehouse.spark.sparkContext, known, f"texts-{run.run_id}")
+
+
+def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vectors: str | None) -> None:
     if not scoring.manifest.network.use_text:
         return
     run, warehouse, name = scoring.run, scoring.warehouse, schema.USER_VECTORS.name
@@ -183,11 +212,11 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str) -> None:
         everyone = warehouse.read(behaviour_table)
         missing = missing_histories(everyone, _vectors(scoring))
         number = missing.select("history_hash").count()
-        stage.count("texts_encoded", number)
-        stage.count("texts_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
+        stage.count("histories_encoded", number)
+        stage.count("histories_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
         if number:
             version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
-            vectors = encode(missing, number, model, version, now, scoring.config.encode)
+            vectors = encode(missing, number, model, text_vectors, version, now, scoring.config.encode)
             run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
 
 
@@ -203,10 +232,9 @@ def _decide(scoring: Scoring, behaviour_table: str, population: Population, mode
     return warehouse.read(table)
 
 
-def _stage_scores(scoring: Scoring, decided: DataFrame, platform_scale: float, table: str) -> None:
+def _stage_scores(scoring: Scoring, decided: DataFrame, previous: DataFrame, platform_scale: float, table: str) -> None:
     run, manifest = scoring.run, scoring.manifest
     with run.stage("decide"):
-        previous = _previous_tiers(scoring)
         tiered = tiers.assign(decided, previous, manifest.tiers, platform_scale, scoring.decision)
         facts = ScoreFacts(
             as_of=scoring.as_of,
@@ -234,6 +262,16 @@ def _verify(scoring: Scoring, scores_table: str) -> None:
         staged = scoring.warehouse.read(scores_table)
         heads, limits = manifest.network.heads, scoring.config.verification
         run.metrics.update(verify(staged, run.counts["users"], heads, manifest.tiers.names, limits))
+
+
+def _report_migration(scoring: Scoring, previous: DataFrame, scores_table: str) -> None:
+    run = scoring.run
+    with run.stage("migration"):
+        migration = migrate(scoring.warehouse.read(scores_table), previous)
+        run.counts.update(migration.counts())
+        run.metrics.update(migration.metrics())
+    for name, share in migration.metrics().items():
+        logger.info("%s: %.1f %%", name.replace("_", " "), 100 * share)
 
 
 if __name__ == "__main__":

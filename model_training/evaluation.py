@@ -14,6 +14,8 @@ from ulvspark.model.decisions import read_outputs
 from ulvspark.model.network import UserValueNetwork
 from ulvspark.model.predictor import Decisions, Predictor
 
+AT_ONCE = 1024
+
 
 def evaluate_bundle(folder: Path, training_set: TrainingSet, rows: Rows) -> dict[Metric, float]:
     """Metrics of the bundle in ``folder`` on ``rows``, all of one date."""
@@ -34,9 +36,11 @@ def score_rows(predictor: Predictor, training_set: TrainingSet, rows: Rows) -> D
 def evaluate_in_memory(
     network: UserValueNetwork, examples: Examples, rows: Rows, tiers: TierSpec
 ) -> dict[Metric, float]:
-    """Metrics of a network that reads pooled states or numbers alone, which fit into one batch."""
+    """Metrics of a network that reads pooled states or numbers alone."""
     heads = network.decider.spec.heads
+    network = network.cpu().eval()
+    pieces = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
     with torch.no_grad():
-        outputs = network.cpu().eval()(**examples.batch(rows.tolist()))
-    raw: dict[Head, Tensor] = {head: outputs[head].double() for head in heads}
+        outputs = [network(**examples.batch(piece.tolist())) for piece in pieces]
+    raw: dict[Head, Tensor] = {head: torch.cat([each[head] for each in outputs]).double() for head in heads}
     return measure(take(examples.outcome, rows), read_outputs(raw, tiers, 1.0), heads)

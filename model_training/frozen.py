@@ -1,5 +1,6 @@
 """A frozen backbone runs once: its pooled states stand for the texts while the heads are fitted."""
 
+import copy
 import hashlib
 import os
 from pathlib import Path
@@ -9,16 +10,17 @@ import numpy as np
 import torch
 from accelerate.utils import reduce
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from model_training.devices import autocast, processes
 from model_training.examples import Texts
+from ulvspark.model.backbone import TextReader
 from ulvspark.model.batching import batches, pad
-from ulvspark.model.network import HistoryEncoder, UserValueNetwork
+from ulvspark.model.network import UserValueNetwork
 
 
-def pooled_states(encoder: HistoryEncoder, texts: Texts, precision: str, cache: Path) -> Tensor:
+def pooled_states(encoder: TextReader, texts: Texts, precision: str, cache: Path) -> Tensor:
     """(texts, D): what the frozen backbone makes of each text.
 
     Kept in the folder ``cache`` by what goes in, for runs that are resumed or differ in other things.
@@ -37,7 +39,7 @@ def pooled_states(encoder: HistoryEncoder, texts: Texts, precision: str, cache: 
     return pooled
 
 
-def _key(encoder: HistoryEncoder, texts: Texts, precision: str) -> str:
+def _key(encoder: TextReader, texts: Texts, precision: str) -> str:
     """A hash of the backbone's weights, the token ids, and how they are read."""
     found = hashlib.sha256(f"{encoder.pooling} {precision}".encode())
     for name, weight in encoder.backbone.state_dict().items():
@@ -49,12 +51,11 @@ def _key(encoder: HistoryEncoder, texts: Texts, precision: str) -> str:
     return found.hexdigest()[:24]
 
 
-def _shared_out(encoder: HistoryEncoder, texts: Texts, precision: str) -> Tensor:
+def _shared_out(encoder: TextReader, texts: Texts, precision: str) -> Tensor:
     """Every process reads its share of the batches; their sum is the whole, since each text is read by one."""
     state = processes()
     encoder = encoder.to(state.device).eval()
-    width: int = encoder.projection[0].in_features  # type: ignore[assignment]
-    pooled = torch.zeros(len(texts.tokens.input_ids), width)
+    pooled = torch.zeros(len(texts.tokens.input_ids), encoder.state_size)
     groups = batches(texts.tokens.lengths)[state.process_index :: state.num_processes]
     bar = tqdm(total=sum(map(len, groups)), desc="read texts", unit="text", disable=not state.is_main_process)
     with torch.no_grad(), autocast(precision), bar:
@@ -65,17 +66,10 @@ def _shared_out(encoder: HistoryEncoder, texts: Texts, precision: str) -> Tensor
     return cast(Tensor, reduce(pooled.to(state.device), "sum")).cpu()
 
 
-class PooledEncoder(nn.Module):
-    """Stands for an encoder whose backbone was run already: only its projection, the same one, is left."""
-
-    def __init__(self, encoder: HistoryEncoder) -> None:
-        super().__init__()
-        self.projection = encoder.projection
-
-
 def without_backbone(network: UserValueNetwork) -> UserValueNetwork:
     """A network for pooled states that shares all weights but the backbone with ``network``."""
     light = UserValueNetwork(None, network.decider, network.class_weights, network.head_weights)
     if network.encoder is not None:
-        light.encoder = cast(HistoryEncoder, PooledEncoder(network.encoder))
+        light.encoder = copy.copy(network.encoder)
+        light.encoder._modules = {**network.encoder.beside_backbone()}
     return light

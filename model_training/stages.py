@@ -18,8 +18,8 @@ from model_training.training import Stage, Trained, train
 from model_training.tuning.adapters import RankUpdates, add_adapter, final_ranks, orthogonality
 from model_training.tuning.freezing import freeze, set_dropout
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.backbone import max_positions
-from ulvspark.model.network import HistoryEncoder, UserValueNetwork
+from ulvspark.model.backbone import TextReader, max_positions
+from ulvspark.model.network import UserValueNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +61,19 @@ def fit_heads(
     light = without_backbone(network)
     stage = Stage(
         "heads", examples, task.split, task.tiers, task.config.heads, "fp32", task.folder / "heads",
-        callbacks=tuple(callbacks),
+        group_by_length=task.config.group_by_length, callbacks=tuple(callbacks),
     )  # fmt: skip
     trained = train(light, stage, task.config)
     return trained, evaluate_in_memory(light, examples, task.split.cut, task.tiers)
 
 
 def tune(
-    task: Task, network: UserValueNetwork, encoder: HistoryEncoder, callbacks: Sequence[TrainerCallback] = ()
+    task: Task, network: UserValueNetwork, encoder: TextReader, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Train the base as ``tuning`` says, together with the heads. An adapter is left in ``encoder``, unmerged."""
     tuning = task.config.tuning
     if tuning.start == "new_heads":
-        _forget(encoder.projection, network.decider)
+        _forget(encoder.beside_backbone()["projection"], network.decider)
     set_dropout(encoder.backbone, tuning.dropout)
     freeze(encoder.backbone, tuning)
     if tuning.adapter is not None:

@@ -14,8 +14,8 @@ from model_training.config import TrainConfig
 from model_training.dataset import Rows, Split, TrainingSet
 from model_training.devices import chosen_precision
 from model_training.examples import Examples
+from model_training.starting import start_from
 from ulvspark.contract.spec import TierSpec
-from ulvspark.history.features import feature_names
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.scoring.tier_rule import fit_tiers
 
@@ -50,7 +50,7 @@ def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
     tiers = _tiers(config, training_set, split)
     base = load_base(config.base, config.text, config.network.pooling) if config.network.use_text else None
     tokenizer = None if base is None else base.tokenizer
-    examples = Examples.of(training_set, tiers, config.network.heads, tokenizer, config.text)
+    examples = Examples.of(training_set, tiers, config.network, tokenizer, config.text)
     task = Task(
         config, training_set, cut, cut_name, split, tiers, examples, tokenizer,
         base_name="none" if base is None else base.name, precision=precision, folder=folder,
@@ -69,12 +69,14 @@ def _network(task: Task, base: Base | None) -> UserValueNetwork:
     network = build_network(
         config.network,
         None if base is None else base.backbone,
-        n_features=len(feature_names(task.training_set.meta.history_spec)),
+        task.training_set.meta.history_spec,
         n_tiers=len(task.tiers.names),
         class_weights=class_weights(config, task.examples.outcome.tier[fit]),
         head_weights=config.loss.head_weights,
     )
     network.decider.fit_statistics(task.examples.features[fit])
+    if config.start_from is not None:
+        start_from(config.start_from, network)
     return network
 
 

@@ -84,9 +84,9 @@ def facts(network: NetworkSpec | None = None, text: TextSpec | None = None) -> B
 def network(about: BundleFacts, base: Path | None) -> UserValueNetwork:
     """A random network for ``about``, whose features have been given statistics."""
     torch.manual_seed(about.seed)
-    features = len(feature_names(about.history))
     backbone = load_backbone(base) if about.network.use_text and base is not None else None
-    made = build_network(about.network, backbone, features, len(about.tiers.names))
+    made = build_network(about.network, backbone, about.history, len(about.tiers.names))
+    features = len(feature_names(about.history))
     made.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
     return made
 
@@ -94,6 +94,10 @@ def network(about: BundleFacts, base: Path | None) -> UserValueNetwork:
 def bundle_folder(folder: Path, base: Path, about: BundleFacts | None = None) -> Path:
     """A saved bundle of a random network around the base model in ``base``."""
     about = about or facts()
-    tokens = load_tokenizer(base) if about.network.use_text else None
-    bundle.save(folder, network(about, base), tokens, about)
+    return save(folder, network(about, base), base, about)
+
+
+def save(folder: Path, made: UserValueNetwork, base: Path, about: BundleFacts) -> Path:
+    """``made`` as a bundle, with the tokenizer of ``base``."""
+    bundle.save(folder, made, load_tokenizer(base) if about.network.use_text else None, about)
     return folder

@@ -30,6 +30,7 @@ EVENT = pa.struct(
         ("event_type", pa.string()), ("order_id", pa.string()), ("gap_days", pa.int32()), ("quantity", pa.float64()),
         ("price_relation", pa.string()), ("price_level", pa.string()), ("title", pa.string()),
         ("category", pa.string()), ("brand", pa.string()), ("text", pa.string()),
+        ("product_key", pa.int64()), ("text_key", pa.int64()),
     ]
 )  # fmt: skip
 HISTORY = pa.struct([("profile", pa.map_(pa.string(), pa.string())), ("events", pa.list_(EVENT))])
@@ -55,13 +56,16 @@ def _row(dice: np.random.Generator, number: int, worth: float, as_of: date) -> d
     }  # fmt: skip
 
 
+KEYS = {"red mug": 11, "woolly holder": 7}
+
+
 def _history(dice: np.random.Generator, worth: float) -> dict:
     title = "red mug" if worth > 0.5 else "woolly holder"
     events = [
         {
             "event_type": "purchase", "order_id": str(place), "gap_days": int(dice.integers(1, 40)), "quantity": 1.0,
             "price_relation": "at", "price_level": "dear" if worth > 0.5 else "cheap", "title": title,
-            "category": None, "brand": None, "text": None,
+            "category": None, "brand": None, "text": None, "product_key": KEYS[title], "text_key": None,
         }
         for place in range(int(dice.integers(1, 4)))
     ]  # fmt: skip

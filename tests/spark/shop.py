@@ -35,6 +35,15 @@ def purchase(user: str, number: int, days_before: int) -> tuple:
     )  # fmt: skip
 
 
+def review(user: str, text: str, days_before: int) -> tuple:
+    """One event row with a text of its own, ``days_before`` AS_OF."""
+    event_id, *_, stamp = purchase(user, 0, days_before)
+    return (
+        f"review-{event_id}", user, None, stamp, "review", "p0", None, None, None, None, text, None, None, None, text,
+        stamp,
+    )  # fmt: skip
+
+
 def add_events(warehouse: Warehouse, events: list[tuple]) -> None:
     _write(warehouse, schema.EVENTS, events)
 

@@ -124,18 +124,29 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
 
     run = last_run(first_night)
     assert (run.verdict, run.model_version) == ("done", shopper.model_version)
-    assert run.counts == {"users": 14, "scored": 12, "no_history": 2, "texts_encoded": 12, "texts_reused": 0}
+    assert run.counts == {"users": 14, "scored": 12, "no_history": 2, "histories_encoded": 12, "histories_reused": 0}
+    assert not any("stability" in name for name in run.metrics), "there is no date before"
     assert run.versions_read.keys() >= {"events", "products", "users"}
     assert run.versions_written.keys() == {"populations", "user_vectors", "ulv_scores_history", "ulv_scores"}
     assert list(Path(first_night.root).glob("staging*")) == []
 
 
-def test_dates_build_on_the_one_before_and_a_rerun_repairs(night, models, arguments):
+def test_dates_build_on_the_one_before_and_a_rerun_repairs(night, models, arguments, capsys):
     first = by_user(night)
     shop.add_events(night, [shop.purchase("user03", 9, days_before=-3)])
     assert score_users.main(arguments(night, models, shop.AS_OF + WEEK)) == 0
     second = by_user(night)
-    assert last_run(night).counts["texts_encoded"] == 1, "only user03 did something"
+    kept = sum(second[user].ulv_tier == first[user].ulv_tier for user in shop.SHOPPERS)
+    assert last_run(night).metrics["tier_stability"] == pytest.approx(kept / len(shop.SHOPPERS))
+    moved = {name: number for name, number in last_run(night).counts.items() if name.startswith("tier_")}
+    assert sum(moved.values()) == len(shop.SHOPPERS)
+    show_scores.main(
+        [f"--as-of={shop.AS_OF + WEEK}", f"--warehouse={night.root}", f"--models={models}", "--examples=0"]
+    )
+    shown = capsys.readouterr().out
+    assert f"Users by their tier as of {shop.AS_OF} (down) and as of {shop.AS_OF + WEEK} (across)" in shown
+    assert f"tier stability: {kept / len(shop.SHOPPERS):.1%}" in shown
+    assert last_run(night).counts["histories_encoded"] == 1, "only user03 did something"
     assert {row.as_of_date for row in second.values()} == {shop.AS_OF + WEEK}
     assert {user: row.previous_tier for user, row in second.items()} == {
         user: row.ulv_tier for user, row in first.items()
@@ -147,7 +158,7 @@ def test_dates_build_on_the_one_before_and_a_rerun_repairs(night, models, argume
     stopped_between = night.read("ulv_scores_history").where(f"as_of_date = DATE '{shop.AS_OF}'")
     night.overwrite(stopped_between, "ulv_scores")
     assert score_users.main(arguments(night, models, shop.AS_OF + WEEK)) == 0
-    assert (last_run(night).counts["texts_encoded"], last_run(night).counts["texts_reused"]) == (0, 12)
+    assert (last_run(night).counts["histories_encoded"], last_run(night).counts["histories_reused"]) == (0, 12)
     again = by_user(night)
     assert {user: row.expected_value for user, row in again.items()} == pytest.approx(
         {user: row.expected_value for user, row in second.items()}
@@ -252,6 +263,7 @@ def test_scores_are_shown_with_what_became_of_the_users(night, models, capsys):
     table = {line.split()[0]: line.split()[1:] for line in shown[True].splitlines() if line.startswith(("all", "no"))}
     everyone = sum(row.expected_value or 0 for row in by_user(night).values())
     assert "actual" not in shown[False]
+    assert "Users by their tier" not in shown[False], "there is no date before"
     # comes-later buys for 6 and user11 for 32; the other twelve of fourteen leave.
     assert table["all"] == ["14", "100.0%", f"{everyone / 14:,.2f}", f"{everyone:,.2f}", "2.71", "38.00", "85.7%"]
     assert table["no"][1:3] == ["2", "14.3%"]

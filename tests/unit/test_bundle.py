@@ -32,8 +32,8 @@ def files(folder: Path) -> list[str]:
 
 def test_a_bundle_is_a_folder_of_known_files_without_pickle(tiny_bundle: Path) -> None:
     assert files(tiny_bundle) == [
-        "README.md", "encoder/config.json", "encoder/model.safetensors", "encoder/projection.safetensors",
-        "encoder/tokenizer.json", "encoder/tokenizer_config.json", "golden.parquet", "heads.safetensors", MANIFEST,
+        "README.md", "encoder/config.json", "encoder/model.safetensors", "encoder/tokenizer.json",
+        "encoder/tokenizer_config.json", "encoder/vector.safetensors", "golden.parquet", "heads.safetensors", MANIFEST,
     ]  # fmt: skip
     card = (tiny_bundle / "README.md").read_text()
     assert "an association, not the effect of a discount" in card
@@ -62,8 +62,8 @@ def test_what_was_saved_scores_the_same_when_loaded(tiny_bert: Path, tmp_path: P
 @pytest.mark.parametrize(
     "name",
     [
-        "README.md", "encoder/config.json", "encoder/model.safetensors", "encoder/projection.safetensors",
-        "encoder/tokenizer.json", "encoder/tokenizer_config.json", "golden.parquet", "heads.safetensors",
+        "README.md", "encoder/config.json", "encoder/model.safetensors", "encoder/tokenizer.json",
+        "encoder/tokenizer_config.json", "encoder/vector.safetensors", "golden.parquet", "heads.safetensors",
     ],
 )  # fmt: skip
 def test_a_flipped_byte_is_noticed(copied: Path, name: str) -> None:
@@ -177,9 +177,9 @@ def test_weights_of_another_shape_are_named(copied: Path) -> None:
     weights["feature_mean"] = weights["feature_mean"][:-1].clone()
     save_file(weights, copied / "heads.safetensors")
     manifest = read_manifest(copied)
-    from ulvspark.model.manifest import write_manifest
+    from ulvspark.model.manifest import EncoderVersions, write_manifest
 
     facts = BundleFacts.model_validate({name: getattr(manifest, name) for name in BundleFacts.model_fields})
-    write_manifest(copied, facts, manifest.user_encoder_version)
+    write_manifest(copied, facts, EncoderVersions(manifest.text_encoder_version, manifest.user_encoder_version))
     with pytest.raises(ExpectedError, match=r"heads\.safetensors: does not fit this code's network"):
         bundle.load(copied)

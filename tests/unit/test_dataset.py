@@ -58,7 +58,7 @@ def test_labels_are_in_scales_and_tiers_half_open(whole):
 
 
 def test_each_distinct_history_is_tokenized_once(whole):
-    texts = distinct_texts(whole.rows, tiny.tokenizer(), TextSpec(max_tokens=64))
+    texts = distinct_texts(whole.rows, tiny.tokenizer(), TextSpec(max_tokens=64), "history")
     assert len(texts.tokens.input_ids) == whole.rows["history_hash"].nunique() < len(whole.rows)
     last = render(whole.rows["history"].iloc[-1], TextSpec(max_tokens=64))
     alone = tokenize(tiny.tokenizer(), [last], TextSpec(max_tokens=64))

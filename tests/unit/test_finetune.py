@@ -72,6 +72,30 @@ def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, training_wareh
     assert read_report(run).untuned is None
 
 
+EVENTS = ["network.unit=event", "network.sequence={width: 16, layers: 1, attention_heads: 2}", "heads.epochs=12"]
+
+
+def test_the_words_of_events_alone_learn(tmp_path, training_warehouse, tiny_bert):
+    config = small(tiny_bert, "tuning.freeze=head", "network.use_numbers=false", *EVENTS)
+    run = finetune(config, training_warehouse, tmp_path, "validation")
+    (pooled,) = (tmp_path / "pooled").iterdir()
+    assert load_file(pooled)["pooled"].shape == (len(training_set.KEYS), 32), "each distinct text once"
+    seen = rows_at(training_warehouse, training_set.PROTOCOL.validation_cut)
+    report = read_report(run)
+    assert report.metrics["spearman"] > 0.3
+    assert report.metrics == pytest.approx(evaluate_bundle(run / "bundle", *seen))
+
+
+def test_the_base_learns_through_the_sequence_of_events(tmp_path, training_warehouse, tiny_bert):
+    config = small(tiny_bert, "tuning.freeze={top: 1}", *EVENTS)
+    run = finetune(config, training_warehouse, tmp_path, "validation")
+    before, after = load_file(tiny_bert / "model.safetensors"), load_file(run / "bundle/encoder/model.safetensors")
+    moved = {name for name in after if not np.array_equal(after[name], before[name])}
+    assert moved
+    assert all(".layer.1." in name for name in moved)
+    assert read_report(run).untuned is not None
+
+
 def test_text_alone_and_numbers_alone_both_learn(tmp_path, training_warehouse, tiny_bert):
     cut = training_set.PROTOCOL.validation_cut
     for name in ("network.use_numbers=false", "network.use_text=false"):

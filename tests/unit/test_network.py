@@ -48,23 +48,23 @@ def test_statistics_leave_out_the_unknown_and_the_constant() -> None:
 def test_loss_is_the_sum_over_labelled_heads(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(), tiny_bert).eval()
     numbers = features()
-    whole = network(numbers, **TOKENS, **LABELS)
+    whole = network(numbers, texts=TOKENS, **LABELS)
     assert list(whole) == ["loss", *HEADS]
-    parts = [network(numbers, **TOKENS, **{head: label})["loss"] for head, label in LABELS.items()]
+    parts = [network(numbers, texts=TOKENS, **{head: label})["loss"] for head, label in LABELS.items()]
     assert whole["loss"].item() == pytest.approx(sum(part.item() for part in parts), rel=1e-5)
-    assert "loss" not in network(numbers, **TOKENS)
+    assert "loss" not in network(numbers, texts=TOKENS)
 
 
 def test_every_weight_learns(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(), tiny_bert)
-    network(features(), **TOKENS, **LABELS)["loss"].backward()
+    network(features(), texts=TOKENS, **LABELS)["loss"].backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 
 
 def test_heads_that_are_absent_leave_their_labels_alone(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(NetworkSpec(vector_size=16, heads=("churn",))), tiny_bert)
-    assert list(network(features(), **TOKENS, **LABELS)) == ["loss", "churn"]
-    assert "loss" not in network(features(), **TOKENS, tier=LABELS["tier"])
+    assert list(network(features(), texts=TOKENS, **LABELS)) == ["loss", "churn"]
+    assert "loss" not in network(features(), texts=TOKENS, tier=LABELS["tier"])
 
 
 def test_numbers_or_text_alone(tiny_bert: Path) -> None:
@@ -72,7 +72,7 @@ def test_numbers_or_text_alone(tiny_bert: Path) -> None:
     assert numbers_only.encoder is None
     assert numbers_only(features())["tier"].shape == (2, 3)
     text_only = tiny.network(tiny.facts(NetworkSpec(vector_size=16, use_numbers=False)), tiny_bert).eval()
-    assert torch.equal(text_only(features(), **TOKENS)["churn"], text_only(**TOKENS)["churn"])
+    assert torch.equal(text_only(features(), texts=TOKENS)["churn"], text_only(texts=TOKENS)["churn"])
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "gpt2"])
@@ -90,7 +90,7 @@ def test_activation_checkpointing_changes_no_gradient(family: str, tmp_path: Pat
             )
             assert network.encoder.backbone.is_activation_checkpointing
         network.zero_grad()
-        network(features(), **TOKENS, **LABELS)["loss"].backward()
+        network(features(), texts=TOKENS, **LABELS)["loss"].backward()
         gradients.append([weight.grad.clone() for weight in network.parameters() if weight.grad is not None])
     assert len(gradients[0]) == len(gradients[1]) > 10
     assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(*gradients, strict=True))

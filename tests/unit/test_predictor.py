@@ -81,7 +81,7 @@ def test_without_text(tiny_bert: Path, tmp_path: Path) -> None:
     assert scorer.manifest.user_encoder_version == "no-text"
     vectors = scorer.encode(USERS.histories)
     assert vectors.shape == (20, 0)
-    assert scorer.tokenize(USERS.histories) is None
+    assert scorer.reader is None
     scores = scorer.decide(vectors, USERS.numbers, USERS.population)
     assert len(np.unique(scores.churn_probability)) == 20
     scorer.self_test()
@@ -119,7 +119,7 @@ def test_self_test_notices_a_changed_renderer(tiny_bundle: Path, monkeypatch: py
 
 def test_self_test_notices_a_changed_tokenizer(tiny_bundle: Path) -> None:
     scorer = Predictor.load(tiny_bundle)
-    scorer._reader.tokenizer.add_tokens(["woolly hottie"])
+    scorer.reader.tokenizer.add_tokens(["woolly hottie"])
     with pytest.raises(ExpectedError, match="has another input_ids"):
         scorer.self_test()
 

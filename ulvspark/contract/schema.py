@@ -126,13 +126,31 @@ counts them every time.
 HISTORY_TYPE = (
     "STRUCT<profile: MAP<STRING, STRING>, events: ARRAY<STRUCT<"
     "event_type: STRING, order_id: STRING, gap_days: INT, quantity: DOUBLE, price_relation: STRING, "
-    "price_level: STRING, title: STRING, category: STRING, brand: STRING, text: STRING>>>"
+    "price_level: STRING, title: STRING, category: STRING, brand: STRING, text: STRING, "
+    "product_key: BIGINT, text_key: BIGINT>>>"
 )
 """What is read of a user: the profile and the last N events, newest first.
+
+Profile and words are there for the unit of text ``history``. For the unit ``event`` keys stand for the words: hashes
+of those of the product and of the event's own text, the keys of ``text_vectors``. Training has both; what is not
+carried is null.
 
 ``gap_days`` is the whole local days since the event before (older); null for a user's first event.
 ``order_id`` is a per-history ordinal (\"0\" is the newest order), never the platform's id.
 """
+
+TEXT_VECTORS = Table(
+    "text_vectors",
+    (
+        Column("text_encoder_version", "STRING", True),
+        Column("text_key", "BIGINT", True),
+        Column("vector", "BINARY", True),
+        Column("created_at", "TIMESTAMP", True),
+    ),
+    key=("text_encoder_version", "text_key"),
+    partition=("text_encoder_version",),
+)
+"""The cache of encoded products, searches and reviews; ``vector`` is little-endian float16."""
 
 USER_VECTORS = Table(
     "user_vectors",

@@ -71,11 +71,33 @@ Head = Literal["tier", "spend", "churn", "price_sensitivity"]
 HEADS: tuple[Head, ...] = ("tier", "spend", "churn", "price_sensitivity")
 
 
+Unit = Literal["history", "event"]
+"""What the base encoder reads at a time: a user's last events as one text, or each distinct text of an event."""
+UNITS: tuple[Unit, ...] = ("history", "event")
+
+
+class SequenceSpec(Strict):
+    """The small transformer that reads a user's events one after another, where the unit of text is ``event``."""
+
+    layers: int = Field(2, ge=1)
+    width: int = Field(128, ge=4)
+    attention_heads: int = Field(4, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.attention_heads:
+            raise ValueError(f"width {self.width} is not a multiple of attention_heads {self.attention_heads}")
+        return self
+
+
 class NetworkSpec(Strict):
     """The architecture around the base encoder."""
 
-    unit: Literal["history"] = "history"
-    """What the encoder reads at a time: ``history`` is a user's last events as one text."""
+    unit: Unit = "history"
+    """``event`` reads each product, search and review once and for all users; ``sequence`` then reads the user."""
+    sequence: SequenceSpec = Field(default_factory=lambda: SequenceSpec.model_validate({}))
+    """Of unit ``event`` alone."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     vector_size: int = Field(128, ge=2)  # the norm over a single number is always 0
     hidden_size: int = Field(128, ge=0)

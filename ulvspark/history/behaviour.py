@@ -1,5 +1,6 @@
 """Behaviour as of a date: one row a user with the last events and the numbers, the same for training and scoring."""
 
+from collections.abc import Collection
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
@@ -7,7 +8,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import HISTORY_TYPE
-from ulvspark.contract.spec import HistorySpec
+from ulvspark.contract.spec import UNITS, HistorySpec, Unit
 from ulvspark.history import numbers
 from ulvspark.history.days import local_day, local_midnight
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
@@ -18,22 +19,32 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 
 
+WORDS = ("title", "category", "brand")
+
+
 def build(
-    events: DataFrame, products: DataFrame, users: DataFrame, as_of: date, spec: HistorySpec, time_zone: str
+    events: DataFrame,
+    products: DataFrame,
+    users: DataFrame,
+    as_of: date,
+    spec: HistorySpec,
+    time_zone: str,
+    units: Collection[Unit] = UNITS,
 ) -> DataFrame:
     """One row for everyone in ``users`` or with an event before ``as_of`` (local midnight in ``time_zone``).
 
     Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
     history_hash (SHA-256 of the history's JSON), then ``spec.numbers`` as DOUBLE, null = unknown. Without an event
-    before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
+    before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today. A
+    history carries what ``units`` read: words and profile, or keys in their stead.
 
     Events are shuffled once, by user; the catalogue joins by broadcast where it is small enough.
     """
     seen = _newest_first(_before(events, as_of, time_zone))
-    aggregates = [_last_events(spec.last_events), *numbers.sums(spec, as_of)]
+    aggregates = [_last_events(spec.last_events, units), *numbers.sums(spec, as_of)]
     known = seen.join(_catalogue(products), "product_id", "left").groupBy("user_id").agg(*aggregates)
     everyone = known.join(users.select("user_id", "signup", "country", "attributes"), "user_id", "full")
-    told = everyone.withColumns({"purchase_days": numbers.purchase_days(), "history": _history()})
+    told = everyone.withColumns({"purchase_days": numbers.purchase_days(), "history": _history(units)})
     return told.select(
         "user_id",
         F.lit(as_of).alias("as_of_date"),
@@ -61,19 +72,41 @@ def _newest_first(events: DataFrame) -> DataFrame:
 
 
 def _catalogue(products: DataFrame) -> DataFrame:
-    return products.select("product_id", "title", "category", "brand")
+    return products.select("product_id", *WORDS, product_key().alias("product_key"))
 
 
-def _last_events(count: int) -> Column:
+def product_key() -> Column:
+    """Of a row of ``products``: the key of its words in ``text_vectors``; null where it has none."""
+    words = F.when(F.coalesce(*WORDS).isNotNull(), F.to_json(F.struct(*WORDS)))
+    return _key(words)
+
+
+def text_key() -> Column:
+    """Of a row of ``events``: the key of its own text; null where it has none."""
+    return _key(F.col("text"))
+
+
+def _key(words: Column) -> Column:
+    """60 bits of SHA-256, never 0: enough that two of ten million texts share a key once in 20,000 catalogues."""
+    return F.conv(F.substring(F.sha2(words, 256), 1, 15), 16, 10).cast("bigint") + 1
+
+
+def _last_events(count: int, units: Collection[Unit]) -> Column:
+    def carried(unit: Unit, value: str | Column, name: str, kind: str) -> Column:
+        column = F.col(value) if isinstance(value, str) else value
+        return (column if unit in units else F.lit(None).cast(kind)).alias(name)
+
     event = F.struct(
         "position", "event_type", "order_id", "gap_days", F.col("quantity").cast("double").alias("quantity"),
-        "price_relation", "price_level", "title", "category", "brand", "text",
+        "price_relation", "price_level", *(carried("history", name, name, "string") for name in (*WORDS, "text")),
+        carried("event", "product_key", "product_key", "bigint"), carried("event", text_key(), "text_key", "bigint"),
     )  # fmt: skip
     return F.sort_array(F.collect_list(F.when(F.col("position") < count, event))).alias("last_events")
 
 
-def _history() -> Column:
-    history = F.struct(_profile().alias("profile"), _told_events().alias("events")).cast(HISTORY_TYPE)
+def _history(units: Collection[Unit]) -> Column:
+    profile = _profile() if "history" in units else F.lit(None)
+    history = F.struct(profile.alias("profile"), _told_events().alias("events")).cast(HISTORY_TYPE)
     return F.when(F.col("last_events").isNotNull(), history)
 
 

@@ -158,6 +158,31 @@ def _spaced(pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield piece
 
 
+def event_texts(histories: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """The distinct texts of the events of ``histories``, by key: what products are called, searches and reviews."""
+    texts: dict[int, str] = {}
+    for history in histories:
+        for event in history["events"]:
+            product, text = event.get("product_key"), event.get("text_key")
+            if product and product not in texts:
+                texts[product] = product_text(event)
+            if text and text not in texts:
+                texts[text] = own_text(event)
+    return texts
+
+
+def product_text(product: Mapping[str, Any]) -> str:
+    """Brand and title of a product, or the end of its category path where it has no title."""
+    _, name = _name(product)
+    brand = _clean(product.get("brand"))
+    return f"{brand} {name}".strip() if brand not in name else name
+
+
+def own_text(event: Mapping[str, Any]) -> str:
+    """What was searched or written."""
+    return _clean(event.get("text"))
+
+
 def _quantity_words(quantity: float | None) -> str:
     if quantity is None or not math.isfinite(quantity) or quantity == 1:
         return ""

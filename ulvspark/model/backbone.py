@@ -68,6 +68,10 @@ class TextReader(nn.Module):
         self.backbone = backbone
         self.pooling = pooling
 
+    def beside_backbone(self) -> nn.ModuleDict:
+        """All that is learned here but the base encoder itself."""
+        return nn.ModuleDict({name: child for name, child in self.named_children() if name != "backbone"})
+
     @property
     def state_size(self) -> int:
         """Numbers in the state of a text."""

@@ -85,6 +85,20 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Rendered], spec
     return Tokens(encoded["input_ids"], encoded.get("token_type_ids"))
 
 
+def tokenize_single(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], spec: TextSpec) -> Tokens:
+    """Each text as the only segment, cut at ``spec.max_tokens``."""
+    if not texts:
+        return Tokens([], [] if _has_segments(tokenizer) else None)
+    encoded = tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=spec.max_tokens,
+        return_attention_mask=False,
+        return_token_type_ids=_has_segments(tokenizer),
+    )
+    return Tokens(encoded["input_ids"], encoded.get("token_type_ids"))
+
+
 def _has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
     return "token_type_ids" in tokenizer.model_input_names
 

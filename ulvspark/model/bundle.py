@@ -22,17 +22,20 @@ from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
-from ulvspark.model.manifest import BundleFacts, Manifest, checksums, digest, verify, write_manifest
+from ulvspark.model.manifest import BundleFacts, EncoderVersions, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
-from ulvspark.model.reading import HistoryReader
+from ulvspark.model.reading import EventReader, HistoryReader, Reader
 from ulvspark.model.scorer import Scorer
+from ulvspark.model.sequence import EventEncoder
 
 __all__ = ["Bundle", "BundleFacts", "Manifest", "extend", "load", "save"]
 
 logger = logging.getLogger(__name__)
 
-ENCODER, PROJECTION, HEADS, CARD = "encoder", "projection.safetensors", "heads.safetensors", "README.md"
+ENCODER, HEADS, CARD = "encoder", "heads.safetensors", "README.md"
+VECTOR = "vector.safetensors"
+"""In ``ENCODER``: what makes a user's vector of the base encoder's states."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,12 @@ def scorer(network: UserValueNetwork, facts: BundleFacts, parts: Parts) -> Score
     return Scorer(network.decider, facts.tiers, facts.history, parts, facts.blend or {})
 
 
-def reader(
-    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec
-) -> HistoryReader | None:
+def reader(network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec) -> Reader | None:
     """What turns histories into vectors; None where the network reads no text."""
     if network.encoder is None or tokenizer is None:
         return None
+    if isinstance(network.encoder, EventEncoder):
+        return EventReader(network.encoder, tokenizer, spec)
     return HistoryReader(network.encoder, tokenizer, spec)
 
 
@@ -107,7 +110,7 @@ def _describe(
     scores = golden.scores(users, texts, scorer(network, facts, parts))
     golden.write(folder / golden.GOLDEN, users, readings | scores)
     (folder / CARD).write_text(model_card(facts), encoding="utf-8")
-    return write_manifest(folder, facts, _user_encoder_version(folder, facts, readings))
+    return write_manifest(folder, facts, _versions(folder, facts, readings))
 
 
 @contextmanager
@@ -143,41 +146,44 @@ def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: PreTraine
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder / ENCODER)
-    save_file(_weights(network.encoder.projection), folder / ENCODER / PROJECTION)
+    save_file(_weights(network.encoder.beside_backbone()), folder / ENCODER / VECTOR)
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 
 
-def _user_encoder_version(folder: Path, facts: BundleFacts, readings: golden.Columns) -> str:
-    """Hash of all that shapes a vector: weights, tokenizer, specs, and the renderer by the golden users' texts."""
+def _versions(folder: Path, facts: BundleFacts, readings: golden.Columns) -> EncoderVersions:
+    """Hashes of all that shapes a vector: weights, tokenizer, specs, and the renderer by the golden users' texts."""
     if not facts.network.use_text:
-        return "no-text"
-    content = {
-        "files": checksums(folder / ENCODER),
+        return EncoderVersions(text=None, user="no-text")
+    files = checksums(folder / ENCODER)
+    vector = files.pop(VECTOR)
+    reads = {
+        "files": files,
         "text": facts.text.model_dump(),
-        "last_events": facts.history.last_events,
         "unit": facts.network.unit,
         "pooling": facts.network.pooling,
         "precision": "float32",
-        "texts": [readings["profile"], readings["events"]],
+        "texts": [values for name, values in readings.items() if name != "input_ids"],
     }
-    return digest(content)[:16]
+    text = digest(reads)[:16]
+    user = digest({"text": text, "vector": vector, "last_events": facts.history.last_events})[:16]
+    return EncoderVersions(text=text if facts.network.unit == "event" else None, user=user)
 
 
 def load(folder: str | Path) -> Bundle:
     """Read a bundle. Raises ExpectedError naming the file that is missing, unknown, corrupted or does not fit."""
     folder = Path(folder)
     manifest = verify(folder)
-    spec, features = manifest.network, feature_names(manifest.history)
+    spec = manifest.network
     backbone = with_adapter(load_backbone(folder / ENCODER), folder / ENCODER) if spec.use_text else None
-    network = build_network(spec, backbone, len(features), len(manifest.tiers.names))
+    network = build_network(spec, backbone, manifest.history, len(manifest.tiers.names))
     _read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:
-        _read_weights(network.encoder.projection, folder / ENCODER / PROJECTION)
+        _read_weights(network.encoder.beside_backbone(), folder / ENCODER / VECTOR)
     tokenizer = load_tokenizer(folder / ENCODER) if spec.use_text else None
-    return Bundle(manifest, network.eval(), tokenizer, read_parts(folder, len(features)))
+    return Bundle(manifest, network.eval(), tokenizer, read_parts(folder, len(feature_names(manifest.history))))
 
 
 def _read_weights(module: nn.Module, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.model.decisions import Decisions
 from ulvspark.model.manifest import BundleFacts
-from ulvspark.model.reading import HistoryReader
+from ulvspark.model.reading import Reader
 from ulvspark.model.scorer import Scorer
 
 GOLDEN = "golden.parquet"
@@ -78,6 +79,12 @@ def _history(dice: random.Random, number: int, spec: HistorySpec) -> dict[str, A
 
 def _event(dice: random.Random, place: int) -> dict[str, Any]:
     kind = EVENT_TYPES[place % len(EVENT_TYPES)]
+    product = {
+        "title": None if kind == "search" else dice.choice(TITLES),
+        "category": dice.choice((None, "Home > Kitchen > Mugs", "Grocery")),
+        "brand": dice.choice((None, "ACME")),
+    }
+    text = dice.choice(TEXTS) if kind in ("search", "review") else None
     return {
         "event_type": kind,
         "order_id": str(place // 3) if kind in ("purchase", "return") else None,
@@ -85,30 +92,30 @@ def _event(dice: random.Random, place: int) -> dict[str, Any]:
         "quantity": dice.choice((None, 1.0, 2.0, 12.0, 0.5)),
         "price_relation": dice.choice((None, *PRICE_RELATIONS)),
         "price_level": dice.choice((None, *PRICE_LEVELS)),
-        "title": None if kind == "search" else dice.choice(TITLES),
-        "category": dice.choice((None, "Home > Kitchen > Mugs", "Grocery")),
-        "brand": dice.choice((None, "ACME")),
-        "text": dice.choice(TEXTS) if kind in ("search", "review") else None,
+        **product,
+        "text": text,
+        "product_key": _key(*product.values()),
+        "text_key": _key(text),
     }
+
+
+def _key(*words: str | None) -> int | None:
+    """Stands for words; equal only for equal ones."""
+    return zlib.crc32(repr(words).encode()) if any(words) else None
 
 
 def _value(dice: random.Random) -> float:
     return float("nan") if dice.random() < 0.1 else dice.random() * dice.choice((0.0, 1.0, 50.0))
 
 
-def readings(users: GoldenUsers, reader: HistoryReader | None) -> Columns:
+def readings(users: GoldenUsers, reader: Reader | None) -> Columns:
     """Texts and token ids. ``reader`` is None where the network reads no text."""
     if reader is None:
         return {}
-    texts = reader.render(users.histories)
-    return {
-        "profile": [text.profile for text in texts],
-        "events": [text.events for text in texts],
-        "input_ids": reader.tokenize(users.histories).input_ids,
-    }
+    return reader.readings(users.histories)
 
 
-def scores(users: GoldenUsers, reader: HistoryReader | None, scorer: Scorer) -> Columns:
+def scores(users: GoldenUsers, reader: Reader | None, scorer: Scorer) -> Columns:
     """What is decided of the users."""
     vectors = np.empty((len(users.histories), 0), np.float32) if reader is None else reader.encode(users.histories)
     decisions = scorer.decide(vectors, users.numbers, users.population)
@@ -139,7 +146,7 @@ def read(path: Path, spec: HistorySpec) -> tuple[GoldenUsers, Columns]:
     return GoldenUsers(histories, numbers, population), columns
 
 
-def check(path: Path, facts: BundleFacts, reader: HistoryReader | None, scorer: Scorer) -> None:
+def check(path: Path, facts: BundleFacts, reader: Reader | None, scorer: Scorer) -> None:
     """Score the users in ``path`` again.
 
     Raises ExpectedError saying which user differs in what: texts and ids exactly, scores by more than ``TOLERANCE``.

@@ -5,7 +5,7 @@ import json
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import FiniteFloat, field_validator
 
@@ -51,6 +51,8 @@ class Manifest(BundleFacts):
     created_at: datetime
     user_encoder_version: str
     """Changes with whatever changes a user's vector and with nothing else: the key of cached vectors."""
+    text_encoder_version: str | None
+    """Of unit ``event``: changes with whatever changes the vector of a text; the key of ``text_vectors``."""
     files: dict[str, str]
     """SHA-256 of each file but the manifest, by its path within the folder."""
 
@@ -62,6 +64,13 @@ class Manifest(BundleFacts):
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise ValueError(f"{name} leaves the folder of the bundle")
         return files
+
+
+class EncoderVersions(NamedTuple):
+    """What vectors are kept by."""
+
+    text: str | None
+    user: str
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -81,14 +90,15 @@ def digest(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_manifest(folder: Path, facts: BundleFacts, user_encoder_version: str) -> Manifest:
+def write_manifest(folder: Path, facts: BundleFacts, versions: EncoderVersions) -> Manifest:
     """Describe the files of ``folder`` in its manifest."""
     created_at = datetime.now(UTC)
     content = {
         **facts.model_dump(mode="json"),
         "format_version": FORMAT_VERSION,
         "created_at": created_at.isoformat(timespec="seconds"),
-        "user_encoder_version": user_encoder_version,
+        "user_encoder_version": versions.user,
+        "text_encoder_version": versions.text,
         "files": checksums(folder),
     }
     content["version"] = _version(content)

@@ -8,9 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ulvspark.contract.spec import Head, NetworkSpec
+from ulvspark.contract.spec import Head, HistorySpec, NetworkSpec
+from ulvspark.history.features import feature_names
 from ulvspark.model.backbone import TextReader
 from ulvspark.model.heads import output_size, total_loss
+from ulvspark.model.sequence import EventEncoder
 
 
 class HistoryEncoder(TextReader):
@@ -22,9 +24,18 @@ class HistoryEncoder(TextReader):
         # The norm brings the vector to the scale of the standardised numbers it is joined with.
         self.projection = nn.Sequential(nn.Linear(self.state_size, vector_size), nn.LayerNorm(vector_size))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """(B, T) ids, mask and segments to (B, vector_size)."""
-        vectors: Tensor = self.projection(self.pooled(input_ids, attention_mask, token_type_ids))
+    def forward(
+        self,
+        pooled: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> Tensor:
+        """States (B, D) of B texts that were read before, or their tokens (B, T), to (B, vector_size)."""
+        if pooled is None:
+            assert input_ids is not None and attention_mask is not None  # noqa: S101, PT018 - one of both is given
+            pooled = self.pooled(input_ids, attention_mask, token_type_ids)
+        vectors: Tensor = self.projection(pooled)
         return vectors
 
 
@@ -77,7 +88,7 @@ class UserValueNetwork(nn.Module):
 
     def __init__(
         self,
-        encoder: HistoryEncoder | None,
+        encoder: HistoryEncoder | EventEncoder | None,
         decider: Decider,
         class_weights: Tensor | None = None,
         head_weights: Mapping[Head, float] | None = None,
@@ -92,10 +103,7 @@ class UserValueNetwork(nn.Module):
     def forward(
         self,
         features: Tensor | None = None,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        pooled: Tensor | None = None,
+        texts: Mapping[str, Tensor] | None = None,
         tier: Tensor | None = None,
         spend: Tensor | None = None,
         churn: Tensor | None = None,
@@ -103,15 +111,10 @@ class UserValueNetwork(nn.Module):
     ) -> dict[str, Tensor]:
         """Raw outputs by head in the spec's order, after "loss" where labels are given.
 
-        ``pooled`` (B, D) is what the encoder's ``pooled`` made of the tokens and is given instead of them, where a
-        frozen backbone was run once and for all. Labels: tier (B,) class numbers, spend (B,) in platform scales, churn
+        ``texts`` are the inputs of the encoder. Labels: tier (B,) class numbers, spend (B,) in platform scales, churn
         (B,) 0 or 1, price_sensitivity (B,) with NaN where unknown. A label without a head is left alone.
         """
-        vectors = None
-        if self.encoder is not None and pooled is not None:
-            vectors = self.encoder.projection(pooled)
-        elif self.encoder is not None and input_ids is not None and attention_mask is not None:
-            vectors = self.encoder(input_ids, attention_mask, token_type_ids)
+        vectors = None if self.encoder is None or texts is None else self.encoder(**texts)
         outputs = self.decider(vectors, features)
         given: dict[Head, Tensor | None] = {
             "tier": tier, "spend": spend, "churn": churn, "price_sensitivity": price_sensitivity,
@@ -130,11 +133,18 @@ class UserValueNetwork(nn.Module):
 def build_network(
     spec: NetworkSpec,
     backbone: nn.Module | None,
-    n_features: int,
+    history: HistorySpec,
     n_tiers: int,
     class_weights: Tensor | None = None,
     head_weights: Mapping[Head, float] | None = None,
 ) -> UserValueNetwork:
     """A new network with untrained heads around ``backbone`` (None where the spec uses no text)."""
-    encoder = None if backbone is None else HistoryEncoder(backbone, spec.pooling, spec.vector_size)
-    return UserValueNetwork(encoder, Decider(spec, n_features, n_tiers), class_weights, head_weights)
+    encoder = None if backbone is None else _encoder(spec, backbone, history.last_events)
+    decider = Decider(spec, len(feature_names(history)), n_tiers)
+    return UserValueNetwork(encoder, decider, class_weights, head_weights)
+
+
+def _encoder(spec: NetworkSpec, backbone: nn.Module, last_events: int) -> HistoryEncoder | EventEncoder:
+    if spec.unit == "history":
+        return HistoryEncoder(backbone, spec.pooling, spec.vector_size)
+    return EventEncoder(backbone, spec.pooling, spec.vector_size, spec.sequence, last_events)

@@ -12,7 +12,6 @@ import torch
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
 from ulvspark.model import bundle, golden
-from ulvspark.model.batching import Tokens
 from ulvspark.model.bundle import Bundle, Manifest
 from ulvspark.model.decisions import Decisions
 
@@ -25,7 +24,7 @@ class Predictor:
     def __init__(self, loaded: Bundle, folder: Path) -> None:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
-        self._reader = bundle.reader(loaded.network, loaded.tokenizer, loaded.manifest.text)
+        self.reader = bundle.reader(loaded.network, loaded.tokenizer, loaded.manifest.text)
         self.scorer = bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
 
     @classmethod
@@ -42,15 +41,11 @@ class Predictor:
         """The text of each history, whether or not the network reads it."""
         return [render(history, self.manifest.text) for history in histories]
 
-    def tokenize(self, histories: Sequence[Mapping[str, Any]]) -> Tokens | None:
-        """The token ids of each history; None where the network reads no text."""
-        return None if self._reader is None else self._reader.tokenize(histories)
-
     def encode(self, histories: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """(n, vector_size), or (n, 0) where the network reads no text."""
-        if self._reader is None:
+        if self.reader is None:
             return np.empty((len(histories), 0), np.float32)
-        return self._reader.encode(histories)
+        return self.reader.encode(histories)
 
     def decide(self, vectors: npt.NDArray[np.float32], numbers: pd.DataFrame, population: Population) -> Decisions:
         """Scores of n users from ``encode``'s vectors and the behaviour columns ``manifest.history.numbers``.
@@ -64,4 +59,4 @@ class Predictor:
 
         Raises ExpectedError where a text or token id differs at all, or a score by more than ``golden.TOLERANCE``.
         """
-        golden.check(self._folder / golden.GOLDEN, self.manifest, self._reader, self.scorer)
+        golden.check(self._folder / golden.GOLDEN, self.manifest, self.reader, self.scorer)

@@ -1,7 +1,7 @@
-"""What turns histories into vectors: render, tokenize, batch, encode. The seam where another unit of text would fit."""
+"""What turns histories into vectors, for both units of text: render, tokenize, batch, encode."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,16 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
-from ulvspark.history.text import Rendered, render
-from ulvspark.model.batching import Tokens, batches, pad, tokenize
+from ulvspark.history.text import Rendered, event_texts, render
+from ulvspark.model.backbone import TextReader
+from ulvspark.model.batching import Tokens, batches, pad, tokenize, tokenize_single
+from ulvspark.model.events import Events
 from ulvspark.model.network import HistoryEncoder
+from ulvspark.model.sequence import EventEncoder
+from ulvspark.model.text_vectors import States, TextVectors
 
 History = Mapping[str, Any]
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,73 @@ class HistoryReader:
         """The token ids of each history."""
         return tokenize(self.tokenizer, self.render(histories), self.spec)
 
-    def encode(self, histories: Sequence[History]) -> npt.NDArray[np.float32]:
+    def encode(self, histories: Sequence[History]) -> Vectors:
         """(n, vector_size), in the order given; the same for a history whatever it is batched with."""
-        tokens = self.tokenize(histories)
-        vectors = np.empty((len(histories), self.encoder.vector_size), dtype=np.float32)
+        states = read(self.encoder, self.tokenize(histories), self.tokenizer.pad_token_id)
         with torch.inference_mode():
-            for rows in batches(tokens.lengths):
-                inputs = pad(tokens, rows, self.tokenizer.pad_token_id)
-                vectors[rows] = self.encoder(**inputs).numpy()
-        return vectors
+            return self.encoder.projection(torch.from_numpy(states)).numpy()  # type: ignore[no-any-return]
+
+    def readings(self, histories: Sequence[History]) -> dict[str, list[Any]]:
+        """What is read of each history: its text and token ids."""
+        texts = self.render(histories)
+        return {
+            "profile": [text.profile for text in texts],
+            "events": [text.events for text in texts],
+            "input_ids": self.tokenize(histories).input_ids,
+        }
+
+
+@dataclass(frozen=True)
+class EventReader:
+    """Reads each distinct text once, and a user as the sequence of the last events (unit ``event``)."""
+
+    encoder: EventEncoder
+    tokenizer: PreTrainedTokenizerBase
+    spec: TextSpec
+    _read: dict[str, States] = field(default_factory=dict)
+    """States of texts that ``encode`` has met."""
+
+    def encode(self, histories: Sequence[History]) -> Vectors:
+        """(n, vector_size) of histories that carry words and keys. A text met in an earlier call is not read again."""
+        texts = event_texts(histories)
+        unread = [text for text in dict.fromkeys(texts.values()) if text not in self._read]
+        self._read.update(zip(unread, self.read_texts(unread), strict=True))
+        states = np.stack([self._read[text] for text in texts.values()]) if texts else self.read_texts([])
+        keys = np.fromiter(texts, dtype=np.int64, count=len(texts))
+        return self.encode_events(Events.of(histories), TextVectors.of(keys, states))
+
+    def read_texts(self, texts: Sequence[str]) -> States:
+        """(n, D) states of texts, rounded as ``text_vectors`` keeps them."""
+        return read(self.encoder, self.tokenize_texts(texts), self.tokenizer.pad_token_id).astype(np.float16)
+
+    def tokenize_texts(self, texts: Sequence[str]) -> Tokens:
+        """The token ids of each text."""
+        return tokenize_single(self.tokenizer, texts, self.spec)
+
+    def encode_events(self, events: Events, vectors: TextVectors) -> Vectors:
+        """(n, vector_size) of n histories whose keys are all in ``vectors``."""
+        placed = vectors.place(events)
+        encoded = np.empty((len(events.lengths), self.encoder.vector_size), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in batches(events.lengths):
+                inputs, used = placed.padded(rows).inputs()
+                states = torch.from_numpy(vectors.states[used - 1].astype(np.float32))
+                encoded[rows] = self.encoder(**inputs, pooled=states).numpy()
+        return encoded
+
+    def readings(self, histories: Sequence[History]) -> dict[str, list[Any]]:
+        """What is read of each history: the texts of its events, and their token ids."""
+        texts = [list(event_texts([history]).values()) for history in histories]
+        return {"texts": texts, "input_ids": [self.tokenize_texts(each).input_ids for each in texts]}
+
+
+Reader = HistoryReader | EventReader
+
+
+def read(encoder: TextReader, tokens: Tokens, pad_token_id: int) -> Vectors:
+    """(n, D): the state of each text, the same whatever it is batched with."""
+    states = np.empty((len(tokens.input_ids), encoder.state_size), dtype=np.float32)
+    with torch.inference_mode():
+        for rows in batches(tokens.lengths):
+            states[rows] = encoder.pooled(**pad(tokens, rows, pad_token_id)).numpy()
+    return states

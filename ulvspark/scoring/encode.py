@@ -7,12 +7,16 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
+from ulvspark.model.events import Events
+from ulvspark.model.predictor import Predictor
+from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
 
 
@@ -21,6 +25,9 @@ class EncodeConfig(Strict):
 
     histories_per_task: int = Field(ge=1)
     """About this many histories a task, and never fewer tasks than cores."""
+
+    texts_per_task: int = Field(ge=1)
+    """The same of products' and events' own texts, of unit ``event``."""
 
 
 def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
@@ -36,26 +43,41 @@ def missing_histories(behaviour: DataFrame, known: DataFrame) -> DataFrame:
 
 
 def encode(
-    missing: DataFrame, number: int, bundle: str, user_encoder_version: str, now: datetime, config: EncodeConfig
+    missing: DataFrame,
+    number: int,
+    bundle: str,
+    texts: str | None,
+    user_encoder_version: str,
+    now: datetime,
+    config: EncodeConfig,
 ) -> DataFrame:
-    """``number`` missing histories as rows of ``user_vectors``. ``bundle`` is the name it was shipped under."""
+    """``number`` missing histories as rows of ``user_vectors``.
+
+    ``bundle`` and, of unit ``event``, the vectors of ``texts`` are the names they were shipped under.
+    """
     cores = missing.sparkSession.sparkContext.defaultParallelism
     # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
     tasks = max(cores, -(-number // config.histories_per_task))
     vectors = missing.repartition(tasks).mapInArrow(
-        partial(_encode_batches, bundle=bundle), "history_hash STRING, vector BINARY"
+        partial(_encode_batches, bundle=bundle, texts=texts), "history_hash STRING, vector BINARY"
     )
     facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
 
 
-def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str) -> Iterator[pa.RecordBatch]:
+def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
-        histories = batch.column("history").to_pylist(maps_as_pydicts="strict")
-        vectors = workers.predictor(bundle).encode(histories).astype("<f4")
+        vectors = _vectors(workers.predictor(bundle), batch.column("history"), texts).astype("<f4")
         rows = pa.array([row.tobytes() for row in vectors], pa.binary())
         yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": rows})
+
+
+def _vectors(predictor: Predictor, histories: pa.StructArray, texts: str | None) -> np.ndarray:
+    if texts is not None and isinstance(predictor.reader, EventReader):
+        events = Events.of_arrow(pc.struct_field(histories, "events"))
+        return predictor.reader.encode_events(events, workers.text_vectors(texts))
+    # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
+    return predictor.encode(histories.to_pylist(maps_as_pydicts="strict"))
 
 
 def vectors_from_bytes(column: pd.Series) -> np.ndarray:

@@ -6,9 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
 from pyspark import SparkContext, SparkFiles, TaskContext
 
 from ulvspark.model.predictor import Predictor
+from ulvspark.model.text_vectors import TextVectors
 
 
 def ship(context: SparkContext, bundle: Path, version: str) -> str:
@@ -33,3 +35,10 @@ def predictor(name: str) -> Predictor:
     """
     task = TaskContext.get()
     return Predictor.load(Path(SparkFiles.get(name)), threads=task.cpus() if task else None)
+
+
+@lru_cache(maxsize=1)
+def text_vectors(name: str) -> TextVectors:
+    """The shipped vectors of texts, memory-mapped: the workers of a host share one copy. Only inside a task."""
+    folder = Path(SparkFiles.get(name))
+    return TextVectors(*(np.load(folder / f"{each}.npy", mmap_mode="r") for each in ("keys", "states")))

@@ -1,0 +1,66 @@
+"""Unit ``event``: states of texts that were read once, and a small transformer over each user's events."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ulvspark.contract.spec import SequenceSpec
+from ulvspark.model.backbone import TextReader
+from ulvspark.model.events import CODES, MEASURES
+
+
+class EventEncoder(TextReader):
+    """The texts of users' events, and what was done with them, to the users' vectors.
+
+    An event is the sum of what its texts, its fields and its place say, as words and positions are in BERT.
+    """
+
+    def __init__(self, backbone: nn.Module, pooling: str, vector_size: int, spec: SequenceSpec, events: int) -> None:
+        super().__init__(backbone, pooling)
+        self.vector_size = vector_size
+        self.item = nn.Sequential(nn.LayerNorm(self.state_size), nn.Linear(self.state_size, spec.width))
+        self.fields = nn.ModuleDict({name: nn.Embedding(len(known) + 1, spec.width) for name, known in CODES.items()})
+        self.same_order = nn.Embedding(2, spec.width)
+        self.place = nn.Embedding(events, spec.width)
+        self.measures = nn.Linear(MEASURES, spec.width)
+        layer = nn.TransformerEncoderLayer(
+            spec.width, spec.attention_heads, 2 * spec.width, spec.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, spec.layers, nn.LayerNorm(spec.width), enable_nested_tensor=False)
+        self.projection = nn.Sequential(nn.Linear(spec.width, vector_size), nn.LayerNorm(vector_size))
+
+    def forward(
+        self,
+        mask: Tensor,
+        product: Tensor,
+        text: Tensor,
+        same_order: Tensor,
+        measures: Tensor,
+        pooled: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        **codes: Tensor,
+    ) -> Tensor:
+        """What ``events.Padded.inputs`` gives of B users, and the states of its T texts, to (B, vector_size).
+
+        Of the texts either ``pooled`` (T, D), where they were read before, or their tokens (T, S).
+        """
+        if pooled is None and input_ids is not None and attention_mask is not None:
+            pooled = self.pooled(input_ids, attention_mask, token_type_ids)
+        items = self._items(pooled)
+        events = items[product] + items[text] + self.same_order(same_order) + self.measures(measures)
+        for name, embedding in self.fields.items():
+            events = events + embedding(codes[name])
+        events = events + self.place(torch.arange(mask.shape[1], device=mask.device))
+        read = self.layers(events, src_key_padding_mask=~mask)
+        weights = mask.unsqueeze(-1).to(read.dtype)
+        vectors: Tensor = self.projection((read * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1))
+        return vectors
+
+    def _items(self, pooled: Tensor | None) -> Tensor:
+        """(1 + T, W): nothing, which is what product or text 0 stand for, and each text."""
+        linear: Any = self.item[1]
+        nothing = linear.weight.new_zeros(1, linear.out_features)
+        return nothing if pooled is None else torch.cat([nothing, self.item(pooled).to(nothing.dtype)])

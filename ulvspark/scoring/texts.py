@@ -1,0 +1,97 @@
+"""Unit ``event``: the texts of tonight's events -> ``text_vectors`` -> one memory-mapped matrix on every host."""
+
+import atexit
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pyarrow as pa
+from pyspark import SparkContext
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.contract import schema
+from ulvspark.history.behaviour import WORDS, product_key, text_key
+from ulvspark.history.text import own_text, product_text
+from ulvspark.model.reading import EventReader
+from ulvspark.scoring import workers
+
+TEXT_COLUMNS = (*WORDS, "text")
+
+
+def used_texts(behaviour: DataFrame, events: DataFrame, products: DataFrame) -> DataFrame:
+    """text_key and the words behind it, of all products and of the own texts of events in ``behaviour``'s histories."""
+    catalogue = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
+    keys = behaviour.select(F.explode("history.events.text_key").alias("text_key")).where("text_key IS NOT NULL")
+    said = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), "text")
+    said = said.join(keys.distinct(), "text_key", "left_semi")
+    nothing = (F.lit(None).cast("string").alias(name) for name in WORDS)
+    both = catalogue.where("text_key IS NOT NULL").union(said.select("text_key", *nothing, "text"))
+    return both.dropDuplicates(["text_key"])
+
+
+def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
+    """text_key and vector of one encoder, one row a key even where two runs encoded the same text."""
+    ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
+    return ours.select("text_key", "vector").dropDuplicates(["text_key"])
+
+
+def missing_texts(used: DataFrame, known: DataFrame) -> DataFrame:
+    """Those of ``used`` that ``known`` lacks."""
+    return used.join(known, "text_key", "left_anti")
+
+
+def encode_texts(
+    missing: DataFrame, number: int, bundle: str, text_encoder_version: str, now: datetime, texts_per_task: int
+) -> DataFrame:
+    """``number`` rows of ``used_texts`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
+    cores = missing.sparkSession.sparkContext.defaultParallelism
+    tasks = max(cores, -(-number // texts_per_task))
+    vectors = missing.repartition(tasks).mapInArrow(
+        partial(_encode_batches, bundle=bundle), "text_key BIGINT, vector BINARY"
+    )
+    facts = {"text_encoder_version": F.lit(text_encoder_version), "created_at": F.lit(now)}
+    return vectors.withColumns(facts).select(*schema.TEXT_VECTORS.names)
+
+
+def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str) -> Iterator[pa.RecordBatch]:
+    reader = workers.predictor(bundle).reader
+    assert isinstance(reader, EventReader)  # noqa: S101 - asked only for bundles of unit `event`
+    for batch in batches:
+        rows = batch.select(TEXT_COLUMNS).to_pylist()
+        texts = [own_text(row) if row["text"] is not None else product_text(row) for row in rows]
+        vectors = reader.read_texts(texts).astype("<f2")
+        yield pa.record_batch(
+            {"text_key": batch.column("text_key"), "vector": pa.array([row.tobytes() for row in vectors], pa.binary())}
+        )
+
+
+def ship_vectors(context: SparkContext, known: DataFrame, name: str) -> str:
+    """Send the vectors of ``known`` (text_key, vector), each key once, to every executor; gives ``name``.
+
+    The driver writes them row by row as they come, so it never holds them all.
+    """
+    scratch = Path(mkdtemp(prefix="ulvspark-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    write_vectors(known, scratch / name)
+    context.addFile(str(scratch / name), recursive=True)
+    return name
+
+
+def write_vectors(known: DataFrame, folder: Path) -> None:
+    """Into ``folder``: keys.npy, rising, and states.npy, as ``workers.text_vectors`` maps them."""
+    folder.mkdir()
+    ordered = known.select("text_key", "vector").orderBy("text_key")
+    keys = np.lib.format.open_memmap(folder / "keys.npy", "w+", np.int64, (ordered.count(),))
+    states: np.memmap | None = None
+    for place, row in enumerate(ordered.toLocalIterator()):
+        vector = np.frombuffer(row["vector"], dtype="<f2")
+        if states is None:
+            states = np.lib.format.open_memmap(folder / "states.npy", "w+", np.float16, (len(keys), len(vector)))
+        keys[place], states[place] = row["text_key"], vector
+    if states is None:
+        np.save(folder / "states.npy", np.empty((0, 1), np.float16))
