@@ -26,11 +26,12 @@ from ulvspark.history.days import local_midnight
 from ulvspark.history.labels import label
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
+from ulvspark.scoring.migration import NO_TIER, migrate
+from ulvspark.scoring.tiers import previous_tiers
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
 
 PREDICTED = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
-NO_TIER = "no tier"
 WIDTH = 120
 
 
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = _look_up(warehouse, predictor, parse_date(args.as_of))
         print("\n".join(_header(shown)))
         print("\n".join(tier_lines(_tier_sums(shown), shown.future_known)))
+        print("\n".join(_migration_lines(shown)))
         for example in _examples(shown, args.examples):
             print("\n".join(example))
     return DONE
@@ -156,6 +158,23 @@ def _amount(value: float) -> str:
 
 def _share(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.1%}"
+
+
+def _migration_lines(shown: Shown) -> list[str]:
+    """Who moved between tiers since the date before, and how many would have without hysteresis."""
+    before = shown.warehouse.read(schema.SCORES_HISTORY.name).where(F.col("as_of_date") < F.lit(shown.as_of))
+    date_before = before.agg(F.max("as_of_date")).collect()[0][0]
+    if date_before is None:
+        return []
+    migration = migrate(shown.scores, previous_tiers(before))
+    matrix = migration.matrix(shown.predictor.manifest.tiers.names).map("{:,}".format)
+    return [
+        "",
+        f"Users by their tier as of {date_before} (down) and as of {shown.as_of} (across)",
+        "",
+        *matrix.rename_axis(index=None, columns=None).to_string(col_space=10).splitlines(),
+        *(f"{name.replace('_', ' ')}: {_share(share)}" for name, share in migration.metrics().items()),
+    ]
 
 
 def _examples(shown: Shown, number: int) -> list[list[str]]:

@@ -105,7 +105,7 @@ def test_users_of_equal_value_share_a_tier(spark):
 
 def test_previous_tiers_are_those_of_the_newest_date(spark):
     days = [date(2020, 1, 1), date(2020, 2, 1)]
-    rows = [("a", days[0], "low"), ("a", days[1], "high"), ("left", days[0], "mid")]
-    history = spark.createDataFrame(rows, "user_id STRING, as_of_date DATE, ulv_tier STRING")
-    assert previous_tiers(history).collect() == [("a", "high")]
+    rows = [("a", days[0], "low", "low"), ("a", days[1], "high", "mid"), ("left", days[0], "mid", "mid")]
+    history = spark.createDataFrame(rows, "user_id STRING, as_of_date DATE, ulv_tier STRING, raw_tier STRING")
+    assert previous_tiers(history).collect() == [("a", "high", "mid")]
     assert previous_tiers(history.limit(0)).collect() == []

@@ -81,10 +81,10 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def previous_tiers(scores_history: DataFrame) -> DataFrame:
-    """user_id and previous_tier on the newest date in ``scores_history``, which holds only dates before as_of."""
+    """user_id, previous_tier and previous_raw_tier of the newest date in ``scores_history``; all are before as_of."""
     newest = scores_history.agg(F.max("as_of_date").alias("as_of_date"))
     return scores_history.join(F.broadcast(newest), "as_of_date").select(
-        "user_id", F.col("ulv_tier").alias("previous_tier")
+        "user_id", F.col("ulv_tier").alias("previous_tier"), F.col("raw_tier").alias("previous_raw_tier")
     )
 
 
