@@ -145,7 +145,7 @@ def _ground(predictor: Predictor, training_set: TrainingSet, cut_name: str) -> G
 
 
 def _check_elsewhere(manifest: Manifest, training_set: TrainingSet) -> None:
-    learned = [each["run_id"] for each in manifest.config.get(ELSEWHERE, ())]
+    learned = [each["run_id"] for each in manifest.config.get(ELSEWHERE, ()) if "run_id" in each]
     given = [each.meta.run_id for each in training_set.elsewhere]
     if learned != given:
         raise ExpectedError(

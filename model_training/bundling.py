@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 from model_training.evaluation import evaluate_bundle
-from model_training.platforms import ELSEWHERE, described
+from model_training.platforms import ELSEWHERE, described, inherited
 from model_training.runs import code_version
 from model_training.task import Task
 from model_training.tuning.adapters import merge_adapter
 from ulvspark.model import bundle
 from ulvspark.model.bundle import BundleFacts, Manifest
+from ulvspark.model.manifest import read_manifest
 from ulvspark.model.network import UserValueNetwork
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
@@ -38,7 +39,10 @@ def _measure(task: Task, folder: Path) -> dict[str, float]:
 
 
 def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
-    meta, config, elsewhere = task.training_set.meta, task.config, task.training_set.elsewhere
+    meta, config = task.training_set.meta, task.config
+    elsewhere = described(task.training_set.elsewhere)
+    if config.start_from is not None:
+        elsewhere += inherited(read_manifest(Path(config.start_from)))
     return BundleFacts(
         history=meta.history_spec,
         text=config.text,
@@ -53,7 +57,7 @@ def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
         metrics=metrics,
         seed=config.seed,
         code_version=code_version(),
-        config=config.model_dump(mode="json") | ({ELSEWHERE: described(elsewhere)} if elsewhere else {}),
+        config=config.model_dump(mode="json") | ({ELSEWHERE: elsewhere} if elsewhere else {}),
     )
 
 

@@ -72,6 +72,15 @@ def described(elsewhere: Sequence[Platform]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def inherited(manifest: Manifest) -> list[dict[str, Any]]:
+    """For the manifest of a bundle that goes on from another: what that one learned from."""
+    return [
+        {"currency": each.currency, "time_zone": each.time_zone,
+         "training_origins": [origin.isoformat() for origin in each.origins]}
+        for each in learned(manifest)
+    ]  # fmt: skip
+
+
 def learned(manifest: Manifest) -> tuple[Learned, ...]:
     """Every platform that a bundle learned from, its home first."""
     others = (
