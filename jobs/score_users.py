@@ -31,10 +31,12 @@ from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
 from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.scores import ScoreFacts, score_rows
+from ulvspark.scoring.sizing import sizing
 from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.publish import publish, staging
+from ulvspark.warehouse.retention import RetentionConfig, forget_stale
 from ulvspark.warehouse.runs import RunLog, new_run_id
-from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.session import get_session, shuffled_bytes
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 from ulvspark.warehouse.verify import VerifyLimits, verify
 
@@ -47,6 +49,7 @@ class ScoreConfig(Strict):
     """``conf/score.yaml``."""
 
     encode: EncodeConfig
+    retention: RetentionConfig
     verification: VerifyLimits
 
 
@@ -121,6 +124,31 @@ def _score(scoring: Scoring, bundle: Path) -> None:
         _report_migration(scoring, previous, scores_table)
         with run.stage("publish"):
             run.versions_written.update(publish(warehouse, scores_table, scoring.as_of))
+    _forget_stale(scoring)
+    _report_sizing(run)
+
+
+def _forget_stale(scoring: Scoring) -> None:
+    manifest, now = scoring.manifest, datetime.now(UTC)
+    caches = (
+        (schema.TEXT_VECTORS, manifest.text_encoder_version),
+        (schema.USER_VECTORS, manifest.user_encoder_version),
+    )
+    with scoring.run.stage("retention") as stage:
+        stale = [
+            forget_stale(scoring.warehouse, cache, version, now, scoring.config.retention)
+            for cache, version in caches
+            if version is not None and scoring.warehouse.exists(cache.name)
+        ]
+        stage.count("encoders_forgotten", sum(stale))
+
+
+def _report_sizing(run: RunLog) -> None:
+    found = sizing(run.counts, run.seconds)
+    found["bytes_shuffled"] = float(shuffled_bytes(run.warehouse.spark))
+    run.metrics.update(found)
+    for name, value in found.items():
+        logger.info("%s: %s", name.replace("_", " "), f"{value:,.1f}")
 
 
 def _fetch_bundle(run: RunLog, models: str, name: str, into: Path) -> tuple[Path, Manifest]:
@@ -194,6 +222,7 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
         missing = texts.missing_texts(used, texts.known_texts(warehouse.read(name), version))
         number = missing.count()
         stage.count("texts_encoded", number)
+        stage.count("texts_reused", used.count() - number)
         if number:
             per_task = scoring.config.encode.texts_per_task
             vectors = texts.encode_texts(missing, number, model, version, datetime.now(UTC), per_task)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any
 
 from pyspark.errors import PySparkRuntimeError
 from pyspark.logger import PySparkLogger
@@ -56,6 +57,13 @@ def get_session(app: str, root: str = "") -> SparkSession:
     _check_worker_reuse(session)
     _quiet()
     return session
+
+
+def shuffled_bytes(session: SparkSession) -> int:
+    """Bytes that all tasks of the session have written for others to read."""
+    context: Any = session.sparkContext._jsc
+    executors = context.sc().statusStore().executorList(False)
+    return sum(executors.apply(number).totalShuffleWrite() for number in range(executors.size()))
 
 
 def _started(builder: SparkSession.Builder) -> SparkSession:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
@@ -118,6 +118,10 @@ class Warehouse:
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
         (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
+
+    def delete(self, name: str, condition: Column) -> None:
+        """Remove the rows of a table for which ``condition`` holds."""
+        self._delta(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
