@@ -31,7 +31,7 @@ from ulvspark.history.features import feature_names
 from ulvspark.model.batching import Tokens
 from ulvspark.model.network import UserValueNetwork, build_network
 
-CONFIG = Path(__file__).parents[1] / "conf/train.yaml"
+CONFIG = Path(__file__).parents[1] / "conf/recipes/history.yaml"
 TIERS = TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0))
 HELD_OUT = 32
 HISTORY = HistorySpec()

@@ -109,7 +109,8 @@ def _population(as_of: date) -> Population:
     return Population.measured(as_of, 1000, 20.0, knots)
 
 
-CONFIG = Path(__file__).parents[1] / "conf/train.yaml"
+CONF = Path(__file__).parents[1] / "conf"
+CONFIG = CONF / "recipes/history.yaml"
 
 SMALL = [
     "min_users=20", "network.vector_size=16", "network.hidden_size=16", "text.max_tokens=48", "precision=fp32",

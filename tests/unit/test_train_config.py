@@ -36,7 +36,7 @@ def test_all_mistakes_are_named_at_once_with_their_places():
     [
         (["tuning.freeze=all", "tuning.adapter={kind: lora}"], "give freeze: head"),
         (["network.heads=[tier, spend]", "validation.metric=churn_auc"], "churn_auc needs churn among network.heads"),
-        (["network.use_text=false"], "tuning.freeze must be head"),
+        (["network.use_text=false", "tuning.freeze=all"], "tuning.freeze must be head"),
         (["loss.class_weights=[1, 2]"], "2 weights for 3 tiers"),
         (["tuning.freeze=head", "tuning.adapter={kind: adalora, first_rank: 4, final_rank: 4}"], "less than"),
         (["tuning.freeze=head", "tuning.adapter={kind: bottleneck}"], "tuning.adapter"),
