@@ -32,6 +32,7 @@ from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
 
 PREDICTED = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
+ASSOCIATION = "Price sensitivity is an association with past behaviour, not the effect of a discount."
 WIDTH = 120
 
 
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(_migration_lines(shown)))
         for example in _examples(shown, args.examples):
             print("\n".join(example))
+        if "price_sensitivity" in predictor.manifest.network.heads:
+            print(f"\n{ASSOCIATION}")
     return DONE
 
 

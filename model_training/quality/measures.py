@@ -174,6 +174,9 @@ MEASURES: dict[str, Measure] = {
 """By name. Price sensitivity is an association with past prices, not the effect of a discount."""
 
 
+PRICE = tuple(name for name, each in MEASURES.items() if each.score == "price_sensitivity")
+
+
 def measured(outcome: Outcome, scores: Decisions, weights: Floats) -> dict[str, Floats]:
     """(draws,) of each measure that ``scores`` hold what it needs for; NaN where it is not defined."""
     return {name: each.of(outcome, scores, weights) for name, each in MEASURES.items() if has(scores, each.score)}

@@ -7,10 +7,10 @@ from model_training.quality import charts, evidence
 from model_training.quality.curves import ACTUAL
 from model_training.quality.evidence import ASSOCIATION
 from model_training.quality.judge import BUNDLE
-from model_training.quality.measures import MEASURES
+from model_training.quality.measures import MEASURES, PRICE
 from model_training.quality.page import Block, Chart, Row, Section, Table
 from model_training.quality.results import Bin, Evaluation
-from model_training.quality.words import number, percent
+from model_training.quality.words import figure, number, percent
 
 SHARES_SHOWN = {"10 %": 2, "20 %": 4, "30 %": 6, "50 %": 10}
 """Shares of users in the gains table, and their place in the curves."""
@@ -186,3 +186,7 @@ def _price_sensitivity(evaluation: Evaluation) -> Iterator[Block]:
         "price", "Calibration of price sensitivity", charts.calibration({"share below usual price": bins}, "share")
     )
     yield _calibration_table(bins)
+    rows = tuple(
+        (model, *(figure(of[name]) for name in PRICE)) for model, of in evaluation.models.items() if PRICE[0] in of
+    )
+    yield Table("Beside the share of the user's own past", ("", *(MEASURES[name].title for name in PRICE)), rows)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from model_training.quality.evidence import TRANSFERRED, other_horizon
+from model_training.quality.evidence import ASSOCIATION, TRANSFERRED, other_horizon
 from model_training.quality.judge import BUNDLE
-from model_training.quality.measures import MEASURES
+from model_training.quality.measures import MEASURES, PRICE
 from model_training.quality.results import Evaluation, KnownTruth, Protocol, Recovery
 from model_training.quality.truth import TRUTH
 from model_training.quality.words import difference, figure, number, percent
@@ -34,7 +34,8 @@ def lines(evaluation: Evaluation) -> list[str]:
     ]  # fmt: skip
     missing = [*evaluation.missing.items(), *evaluation.undefined.items()]
     truth = [] if evaluation.truth is None else truth_lines(evaluation.truth)
-    return [*table(header, rows), *truth, *(f"missing: {name}: {reason}" for name, reason in missing)]
+    about = [ASSOCIATION] if any(name in PRICE for name in evaluation.comparisons) else []
+    return [*table(header, rows), *about, *truth, *(f"missing: {name}: {reason}" for name, reason in missing)]
 
 
 def truth_lines(truth: KnownTruth) -> list[str]:

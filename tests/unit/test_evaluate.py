@@ -68,10 +68,14 @@ def test_one_command_writes_a_report_that_holds_everything_and_loads_nothing(war
     printed = capsys.readouterr().out
     assert "validation cut 2020-03-05: 120 users, window to 2020-04-04 (30 days)" in printed
     assert "learned from 2020-02-01: 120 users" in printed
+    assert "association with past behaviour" in printed
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     for heading in HEADINGS:
         assert f"<h2>{heading}</h2>" in page
         assert f"## {heading}" in text
+    price = text[text.index("## Price sensitivity (an association)") : text.index("## Against the baselines")]
+    for model in (BUNDLE, "past share below reference price", "past discount share", LIGHTGBM):
+        assert f"| {model} |" in price
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import', page)
     assert loaded
     assert all(src.startswith(("data:image/svg+xml;base64,", "#")) for src, _ in loaded)
