@@ -15,6 +15,7 @@ from ulvspark.contract.spec import HistorySpec
         ("- 32", "expected keys and values"),
         ("last_events: 0\nwindow: 3", "last_events: Input should be greater .*; window: unknown key"),
         ("extends: nowhere.yaml", "nowhere.yaml: no such file"),
+        ("extends: history.yaml", r"history\.yaml extends history\.yaml, which never ends"),
         (b"\xff\xfe", "cannot be read as text"),
     ],
 )
@@ -39,6 +40,14 @@ def test_a_file_holds_only_what_differs_from_the_one_it_extends(tmp_path):
     (tmp_path / "more.yaml").write_text("extends: base.yaml\nlast_events: 16")
     loaded = load_config(HistorySpec, tmp_path / "more.yaml", ["windows_days=[30]"])
     assert loaded == HistorySpec(last_events=16, windows_days=(30,))
+
+
+def test_files_that_extend_one_another_in_a_circle_are_named(tmp_path):
+    for name, parent in {"top": "a", "a": "more/b", "more/b": "../a"}.items():
+        (tmp_path / f"{name}.yaml").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {parent}.yaml")
+    with pytest.raises(ExpectedError, match=r"a\.yaml extends b\.yaml extends a\.yaml, which never ends"):
+        load_config(HistorySpec, tmp_path / "top.yaml")
 
 
 @pytest.mark.parametrize("override", ["last_events", "last_events=[", "last_events.deep=1", "last_events=many"])

@@ -27,20 +27,19 @@ def test_spend_loss_is_the_likelihood() -> None:
 
 
 def test_spend_mean_and_quantiles_are_those_of_samples() -> None:
-    dice = np.random.default_rng(0)
+    dice, spend = np.random.default_rng(0), heads.spend_distribution(RAW)
     for number, row in enumerate(RAW):
         p, lognormal = ziln(row)
         samples = lognormal.rvs(400_000, random_state=dice) * (dice.random(400_000) < p)
-        assert heads.spend_mean(RAW)[number].item() == pytest.approx(p * lognormal.mean())
-        assert heads.spend_mean(RAW)[number].item() == pytest.approx(samples.mean(), rel=0.05)
+        assert spend.mean()[number].item() == pytest.approx(p * lognormal.mean())
+        assert spend.mean()[number].item() == pytest.approx(samples.mean(), rel=0.05)
         for q in (0.05, 0.5, 0.9):
-            found = heads.spend_quantile(RAW, q)[number].item()
+            found = spend.quantile(q)[number].item()
             assert found == pytest.approx(np.quantile(samples, q), rel=0.03, abs=1e-9)
 
 
 def test_median_is_zero_where_not_spending_is_likelier() -> None:
-    assert heads.spend_median(RAW)[1].item() == 0
-    assert torch.equal(heads.spend_median(RAW), heads.spend_quantile(RAW, 0.5))
+    assert heads.spend_distribution(RAW).quantile(0.5)[1].item() == 0
 
 
 @pytest.mark.parametrize("value", [-1e4, 1e4])
@@ -51,8 +50,9 @@ def test_spend_stays_finite_far_out(value: float, spend: float) -> None:
     loss.backward()
     assert loss.isfinite()
     assert raw.grad.isfinite().all()
-    assert heads.spend_mean(raw).isfinite().all()
-    assert heads.spend_quantile(raw, 0.99).isfinite().all()
+    spends = heads.spend_distribution(raw)
+    assert spends.mean().isfinite().all()
+    assert spends.quantile(0.99).isfinite().all()
 
 
 def test_loss_and_mean_share_their_clamps() -> None:
@@ -61,7 +61,8 @@ def test_loss_and_mean_share_their_clamps() -> None:
     assert (mu.item(), sigma.item()) == (heads.MU_RANGE[1], heads.SIGMA_RANGE[1])
     inside = torch.tensor([[9.0, heads.MU_RANGE[1], math.log(math.expm1(heads.SIGMA_RANGE[1]))]])
     spend = torch.tensor([3.0])
-    assert heads.spend_mean(raw).item() == pytest.approx(heads.spend_mean(inside).item(), rel=1e-5)
+    found, expected = (heads.spend_distribution(each).mean().item() for each in (raw, inside))
+    assert found == pytest.approx(expected, rel=1e-5)
     assert heads.spend_loss(raw, spend).item() == pytest.approx(heads.spend_loss(inside, spend).item(), rel=1e-5)
 
 

@@ -25,7 +25,8 @@ def load_config(model: type[C], path: str | Path, overrides: Sequence[str] = ())
     """Read ``path`` as ``model``, with ``a.b=value`` overrides applied on top (values are YAML).
 
     A file with ``extends: other.yaml`` (relative to itself) holds only what differs from that file.
-    Raises ExpectedError naming the file and, for each mistake, its dotted path.
+    Raises ExpectedError naming the file and, for each mistake, its dotted path; and where files extend one another in a
+    circle.
     """
     content = _read_extended(Path(path))
     for override in overrides:
@@ -49,10 +50,16 @@ def _mistake(error: ErrorDetails) -> str:
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _read_extended(path: Path) -> dict[str, Any]:
+def _read_extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """``path`` on top of what it extends; ``above`` are the files that extend it."""
+    if path.resolve() in above:
+        circle = " extends ".join(each.name for each in (*above[above.index(path.resolve()) :], path))
+        raise ExpectedError(f"{path}: {circle}, which never ends; take one `extends` out")
     content = _read_yaml(path)
     parent = content.pop("extends", None)
-    return content if parent is None else _merged(_read_extended(path.parent / str(parent)), content)
+    if parent is None:
+        return content
+    return _merged(_read_extended(path.parent / str(parent), (*above, path.resolve())), content)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

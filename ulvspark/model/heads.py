@@ -120,18 +120,3 @@ def spend_distribution(raw: Tensor) -> Spend:
     """What the (B, 3) raw outputs of the spend head say."""
     logit, mu, sigma = spend_parameters(raw)
     return Spend(logit.sigmoid(), mu, sigma)
-
-
-def spend_mean(raw: Tensor) -> Tensor:
-    """(B,) expected spend in platform scales."""
-    return spend_distribution(raw).mean()
-
-
-def spend_quantile(raw: Tensor, q: float) -> Tensor:
-    """(B,) the ``q`` quantile of spend in platform scales."""
-    return spend_distribution(raw).quantile(q)
-
-
-def spend_median(raw: Tensor) -> Tensor:
-    """(B,) median spend in platform scales; 0 for who is more likely than not to spend nothing."""
-    return spend_quantile(raw, 0.5)
