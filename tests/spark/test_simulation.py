@@ -1,8 +1,15 @@
 """The simulated platform: repeatable, and its truth shows in what users do."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from jobs import simulate
+from ulvspark.contract.config import load_config
+from ulvspark.contract.source import SourceConfig
+from ulvspark.history.sources import read_source
 from ulvspark.simulation.behaviour import event_log
 from ulvspark.simulation.catalogue import catalogue
 from ulvspark.simulation.config import SimulationConfig
@@ -49,3 +56,15 @@ def test_the_truth_shows_in_behaviour(platform):
     unhappy = events[events.text.fillna("").str.contains("broken|disappointed|never again")].user_id.unique()
     hazard = known.set_index("user_id").churn_hazard
     assert hazard[unhappy].median() > 1.3 * hazard.median()
+
+
+def test_the_shipped_mapping_reads_what_the_job_writes(spark, tmp_path):
+    conf = Path(__file__).parents[2] / "conf"
+    small = ["users=30", "products=100", "days=60", "visits_per_day=0.2"]
+    assert simulate.main([f"--config={conf / 'simulation.yaml'}", f"--out={tmp_path}", *small]) == 0
+    source = load_config(SourceConfig, conf / "sources/simulated.yaml")
+    mapped = read_source(spark, source, str(tmp_path), datetime(2026, 1, 1, tzinfo=UTC), "run")
+    assert mapped.quarantine.count() == 0
+    written = spark.read.format("delta").load(str(tmp_path / "events")).toPandas().set_index("event_id").event_time
+    read = mapped.events.toPandas().set_index("event_id").event_time
+    pd.testing.assert_series_equal(read.sort_index(), written.sort_index())
