@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 
 from model_training import evaluate
-from model_training.baselines import LIGHTGBM, Tried, boosting
+from model_training.baselines import LIGHTGBM, Tried, bgnbd, boosting
 from model_training.metrics import Outcome
 from model_training.quality import judge
 from model_training.quality.bootstrap import bootstrap, interval
@@ -100,6 +101,20 @@ def test_a_cut_of_one_class_still_gives_a_report_that_says_what_is_missing(model
     assert "nobody spent anything" in found["undefined"]["Gini, normalised"]
     assert found["comparisons"]["mae"]["against_lightgbm"]
     assert "everyone left within the window" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_baseline_that_does_not_converge_is_missing_from_a_report_that_comes_out(
+    warehouse, models, tmp_path, capsys, monkeypatch
+):
+    gave_up = OptimizeResult(success=False, message="too many steps")
+    monkeypatch.setattr(bgnbd, "minimize", lambda *_, **__: gave_up)
+    assert evaluate.main(arguments(warehouse, models, tmp_path)) == 0
+    text = (tmp_path / "report.md").read_text()
+    reason = "BG/NBD + Gamma-Gamma: BG/NBD does not converge on these users: too many steps"
+    assert f"Baseline {reason}" in text[text.index("## What is missing") :]
+    assert f"missing: {reason}" in capsys.readouterr().out
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["comparisons"]["spearman"]["against_lightgbm"]["interval"]
 
 
 @pytest.mark.parametrize(

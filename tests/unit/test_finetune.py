@@ -155,6 +155,25 @@ def test_bad_input_is_one_sentence_and_leaves_no_bundle(
     assert not list(tmp_path.rglob("manifest.json"))
 
 
+SPENDING, LATER = training_set.frame(), training_set.PROTOCOL.test_cut
+
+
+@pytest.mark.parametrize(
+    ("rows", "cut", "message"),
+    [
+        (SPENDING.assign(spend=0.0), "validation", "nobody spends anything in the label windows"),
+        (SPENDING.assign(churned=1), "validation", "validation.metric churn_auc is undefined, since all held-out"),
+        (SPENDING[SPENDING["as_of_date"] != LATER], "test", f"0 rows on {LATER}; .* load more data"),
+    ],
+    ids=["no future spend", "one class", "window not closed"],
+)
+def test_data_that_cannot_be_learned_from_is_one_sentence_and_leaves_no_bundle(tmp_path, tiny_bert, rows, cut, message):
+    warehouse = str(training_set.write(tmp_path / "warehouse", rows))
+    with pytest.raises(ExpectedError, match=message):
+        finetune(small(tiny_bert, "validation.metric=churn_auc"), warehouse, tmp_path / "runs", cut)
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, training_warehouse, tiny_bert, monkeypatch):
     config = small(tiny_bert, "tuning.freeze=head")
 
