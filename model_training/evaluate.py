@@ -25,7 +25,9 @@ from model_training.dataset import TrainingSet, cut_date, read_training_set
 from model_training.evaluation import score_rows
 from model_training.metrics import Outcome
 from model_training.quality.curves import draw
+from model_training.quality.evidence import other_horizon
 from model_training.quality.judge import BUNDLE, Contest, by_segment, compare, undefined
+from model_training.quality.measures import LEVELS, MEASURES
 from model_training.quality.protocol import check_fits, describe
 from model_training.quality.results import Evaluation
 from model_training.quality.terminal import lines, protocol_lines
@@ -119,6 +121,7 @@ def evaluate(
     contest = _score(training_set, predictors, cut, clock)
     with clock.step("bootstrap"):
         figures, comparisons = compare(contest)
+    unfit = LEVELS if protocol.bundle_horizon_days != protocol.horizon_days else ()
     with clock.step("segments"):
         found, small = by_segment(contest)
     with clock.step("truth"):
@@ -131,8 +134,8 @@ def evaluate(
         models=figures,
         baselines=tuple(BASELINES),
         missing=contest.tried.missing,
-        undefined=undefined(contest),
-        comparisons=comparisons,
+        undefined=undefined(contest) | {MEASURES[name].title: other_horizon(protocol) for name in unfit},
+        comparisons={name: each for name, each in comparisons.items() if name not in unfit},
         segments=found,
         small_segments=small,
         curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names),

@@ -24,8 +24,8 @@ TRANSFERRED = "Transferred: the bundle was trained on other platforms alone and 
 def other_horizon(protocol: Protocol) -> str:
     """What cannot be said of a bundle whose window is not that of the labels."""
     return (
-        f"The bundle predicts {protocol.bundle_horizon_days} days, not {protocol.horizon_days}: its order of users can "
-        "be judged, its amounts and probabilities cannot."
+        f"the bundle predicts {protocol.bundle_horizon_days} days, not {protocol.horizon_days}: its order of users can "
+        "be judged, its amounts, tiers and probabilities cannot"
     )
 
 
@@ -158,7 +158,7 @@ def _protocol_points(evaluation: Evaluation) -> Iterator[str]:
     if not protocol.same_platform:
         yield TRANSFERRED
     if protocol.bundle_horizon_days != protocol.horizon_days:
-        yield other_horizon(protocol)
+        yield f"Note that {other_horizon(protocol)}."
     versions = ", ".join(f"{table} {version}" for table, version in sorted(protocol.data_versions.items()))
     yield f"Table versions: {versions}."
     yield "The bundle was read from the model store and scored through the predictor that serves."

@@ -174,6 +174,12 @@ MEASURES: dict[str, Measure] = {
 """By name. Price sensitivity is an association with past prices, not the effect of a discount."""
 
 
+LEVELS = (
+    "churn_brier", "churn_calibration", "tier_f1", "tier_distance", "tier_brier", "tier_calibration", "mae",
+    "mae_median", "rmse", "decile_mape", "total_ratio", "coverage", "width",
+)  # fmt: skip
+"""Measures that mean nothing where the bundle predicts a window of another length than what happened."""
+
 PRICE = tuple(name for name, each in MEASURES.items() if each.score == "price_sensitivity")
 
 

@@ -48,6 +48,8 @@ def _in_short(evaluation: Evaluation) -> Iterator[Block]:
         f"followed. {percent(protocol.spenders_share)} of them spent something, together "
         f"{number(protocol.spend)} {protocol.currency}."
     )
+    if protocol.bundle_horizon_days != protocol.horizon_days:
+        yield f"Note that {evidence.other_horizon(protocol)}."
     yield tuple(_findings(evaluation))
 
 

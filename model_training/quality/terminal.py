@@ -18,7 +18,7 @@ def protocol_lines(protocol: Protocol) -> list[str]:
         f"{number(protocol.spend)} {protocol.currency} in all",
         *(f"  learned from {origin}: {rows:,} users" for origin, rows in protocol.training_rows.items()),
         *([] if protocol.same_platform else [TRANSFERRED]),
-        *([] if protocol.bundle_horizon_days == protocol.horizon_days else [other_horizon(protocol)]),
+        *([] if protocol.bundle_horizon_days == protocol.horizon_days else [f"Note that {other_horizon(protocol)}."]),
     ]
 
 

@@ -137,6 +137,16 @@ def test_a_bundle_of_another_platform_is_judged_whatever_its_dates(warehouse, ti
     assert "has seen no label of this one" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_of_a_bundle_with_another_horizon_only_the_order_is_judged(warehouse, tiny_bert, tmp_path, capsys):
+    models = publish(tmp_path, tiny_bert, date(2020, 4, 1), currency="USD", horizon_days=20)
+    evaluate.main(arguments(warehouse, models, tmp_path / "out"))
+    assert "the bundle predicts 20 days, not 30" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert {"spearman", "churn_auc", "price_spearman"} <= set(found["comparisons"])
+    assert not {"total_ratio", "mae", "tier_f1", "churn_brier"} & set(found["comparisons"])
+    assert "the bundle predicts 20 days, not 30" in found["undefined"]["Predicted / actual total"]
+
+
 def test_a_cut_without_users_is_refused(models, tmp_path):
     rows = training_set.frame(users=60)
     training_set.write(tmp_path, rows[rows["as_of_date"] != training_set.PROTOCOL.validation_cut])
