@@ -1,0 +1,142 @@
+"""What a night costs, and the night after in which few users did something.
+
+    python -m benchmarks.night --warehouse ROOT --models ROOT --as-of DATE [--changed 0.01]
+
+Two runs of jobs/score_users.py on a copy of a loaded warehouse: of DATE with empty caches of users, and of the day
+after, before which a share of the users bought once more. Prints the seconds of each stage, the rates, what was read
+and reused, and the memory of all processes together (proportional set size, so that shared pages count once).
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from jobs import score_users
+from ulvspark.contract import schema
+from ulvspark.contract.config import parse_date
+from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.tables import Warehouse
+
+SOURCES = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
+KEPT = (*SOURCES, schema.TEXT_VECTORS.name)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    as_of = parse_date(args.as_of)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "warehouse"
+        for name in KEPT:
+            if (Path(args.warehouse) / name).exists():
+                shutil.copytree(Path(args.warehouse) / name, root / name)
+        warehouse = Warehouse(get_session("night", str(root)), str(root))
+        first = night(warehouse, args.models, as_of)
+        change(warehouse, as_of, args.changed)
+        second = night(warehouse, args.models, as_of + timedelta(days=1))
+    found = {"first": first, "second": second}
+    sys.stdout.write(table(found))
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(prog="benchmarks.night", description=(__doc__ or "").splitlines()[0])
+    found.add_argument("--warehouse", required=True, metavar="ROOT", help="a folder that jobs/load_source.py filled")
+    found.add_argument("--models", required=True, metavar="ROOT")
+    found.add_argument("--as-of", required=True, metavar="DATE")
+    found.add_argument("--changed", type=float, default=0.01, help="share of users who buy before the second night")
+    found.add_argument("--json", metavar="FILE", help="where the figures go as well")
+    return found
+
+
+def night(warehouse: Warehouse, models: str, as_of: date) -> dict[str, dict[str, float]]:
+    """Counts, seconds and metrics of one run, with the most memory it took."""
+    with watched_memory() as peak:
+        score_users.main([f"--as-of={as_of}", f"--warehouse={warehouse.root}", f"--models={models}"])
+    runs = warehouse.read(schema.RUNS.name).where(F.col("as_of_date") == F.lit(as_of))
+    (row,) = runs.orderBy(F.desc("started_at")).limit(1).collect()
+    return {"counts": row["counts"], "seconds": row["seconds"], "metrics": row["metrics"] | {"memory_gb": peak[0]}}
+
+
+def change(warehouse: Warehouse, day: date, share: float) -> None:
+    """A share of the users repeat their newest purchase on ``day``."""
+    events = warehouse.read(schema.EVENTS.name)
+    chosen = F.pmod(F.xxhash64("user_id"), F.lit(10_000)) < int(share * 10_000)
+    bought = events.where(chosen & (F.col("event_type") == "purchase")).groupBy("user_id")
+    newest = bought.agg(F.max_by(F.struct(*events.columns), "event_time").alias("event")).select("event.*")
+    again = newest.withColumns(
+        {
+            "event_id": F.concat(F.lit(f"again-{day}-"), "event_id"),
+            "event_time": F.lit(day.isoformat()).cast("timestamp") + F.expr("INTERVAL 12 HOURS"),
+        }
+    )
+    warehouse.append(again.select(*events.columns), schema.EVENTS.name)
+
+
+@contextmanager
+def watched_memory() -> Iterator[list[float]]:
+    """The most GB that this process and its children took together, looked at every second."""
+    peak, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            peak[0] = max(peak[0], tree_gb())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def tree_gb() -> float:
+    """Proportional set size of this process and all below it, in GB."""
+    parents = {int(path.parent.name): _parent(path) for path in Path("/proc").glob("[0-9]*/stat")}
+    ours = {int(Path("/proc/self").resolve().name)}
+    while found := {child for child, parent in parents.items() if parent in ours} - ours:
+        ours |= found
+    return sum(_proportional_kb(number) for number in ours) / 2**20
+
+
+def _parent(stat: Path) -> int:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+
+
+def _proportional_kb(number: int) -> int:
+    try:
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def table(nights: dict[str, dict[str, dict[str, float]]]) -> str:
+    """A line a figure, a column a night."""
+    lines = []
+    for kind in ("counts", "seconds", "metrics"):
+        for name in dict.fromkeys(name for each in nights.values() for name in each[kind]):
+            values = (each[kind].get(name) for each in nights.values())
+            cells = "".join(f"{'' if value is None else f'{value:,.1f}':>20}" for value in values)
+            lines.append(f"{kind + ' ' + name.replace('_', ' '):<44}{cells}")
+    header = f"{'':<44}" + "".join(f"{name + ' night':>20}" for name in nights)
+    return "\n".join([header, *lines]) + "\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
