@@ -14,7 +14,7 @@ from model_training.platforms import learned
 from model_training.pretraining.config import PretrainConfig
 from model_training.weighted import auc, ones
 from tests import tiny, training_set
-from tests.training_set import CONFIG, SMALL
+from tests.training_set import CONF, CONFIG, SMALL
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import NetworkSpec, TextSpec
@@ -77,7 +77,7 @@ def test_a_base_without_a_trained_head_is_refused_and_pretraining_keeps_one(tiny
     with pytest.raises(ExpectedError, match="came without its head for masked words"):
         load_cloze(str(tiny_bert), TEXT, WORDS)
     quick = [f"base={tiny_bert}", "text.max_tokens=48", "precision=fp32", "optimiser.epochs=1", "held_out_share=0.3"]
-    config = load_config(PretrainConfig, CONFIG.parent / "pretrain.yaml", quick)
+    config = load_config(PretrainConfig, CONF / "pretrain.yaml", quick)
     pretrain.pretrain(config, training_warehouse, tmp_path / "base", "validation")
     assert load_cloze(str(tmp_path / "base"), TEXT, WORDS).words.shape == (3,)
     with pytest.raises(ExpectedError, match="words expensive are not single tokens"):
