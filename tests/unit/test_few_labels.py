@@ -63,6 +63,18 @@ def test_the_blank_learns_which_word_belongs_where(masked):
     assert (probabilities.argmax(axis=1) == tier).mean() > 0.9
 
 
+def test_the_scores_are_what_the_whole_model_says_in_the_blank(masked):
+    found = load_cloze(str(masked), TEXT, WORDS)
+    found.model.eval()
+    said, _ = texts(1)
+    tokens = found.read(said)
+    ids = torch.tensor(tokens.input_ids)
+    with torch.no_grad():
+        whole = found.model(input_ids=ids, token_type_ids=torch.tensor(tokens.token_type_ids)).logits
+        wanted = whole[0, tokens.input_ids[0].index(found.tokenizer.mask_token_id), found.words]
+        torch.testing.assert_close(found.scores(tokens, np.array([0]))[0], wanted)
+
+
 def test_the_prompt_is_not_cut_and_order_does_not_matter(masked):
     found = load_cloze(str(masked), TEXT, WORDS)
     long = [Rendered("customer from " + "x " * 40, "bought " + "mug " * n, ()) for n in (60, 1, 9)]
