@@ -79,10 +79,10 @@ UNITS: tuple[Unit, ...] = ("history", "event")
 class SequenceSpec(Strict):
     """The small transformer that reads a user's events one after another, where the unit of text is ``event``."""
 
-    layers: int = Field(2, ge=1)
-    width: int = Field(128, ge=4)
+    layers: int = Field(1, ge=1)
+    width: int = Field(64, ge=4)
     attention_heads: int = Field(4, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
