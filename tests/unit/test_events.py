@@ -106,13 +106,13 @@ def test_keys_alone_read_as_words_and_keys_do(folder):
 def test_a_text_is_read_once(folder, monkeypatch):
     reader = Predictor.load(folder).reader
     read: list[str] = []
-    real = reader.encoder.pooled
+    real = reader.engine.read
 
-    def counted(input_ids, **rest):
-        read.extend(map(str, input_ids.tolist()))
-        return real(input_ids=input_ids, **rest)
+    def counted(tokens, pad_token_id):
+        read.extend(map(str, tokens.input_ids))
+        return real(tokens, pad_token_id)
 
-    monkeypatch.setattr(reader.encoder, "pooled", counted)
+    monkeypatch.setattr(reader.engine, "read", counted)
     reader.encode(USERS.histories * 2)
     distinct = set(event_texts(USERS.histories).values())
     assert len(read) == len(distinct)

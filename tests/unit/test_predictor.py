@@ -12,7 +12,7 @@ from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.history import text
-from ulvspark.model import golden, reading
+from ulvspark.model import engine, golden
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.predictor import Predictor
 
@@ -43,7 +43,7 @@ def test_scores_do_not_depend_on_company(tiny_bundle: Path, monkeypatch: pytest.
     order = np.random.default_rng(0).permutation(len(USERS.histories))
     shuffled = scorer.encode([USERS.histories[row] for row in order])
     np.testing.assert_allclose(shuffled, together[order], atol=1e-5, rtol=0)
-    monkeypatch.setattr(reading, "batches", lambda lengths: [np.arange(len(lengths))])
+    monkeypatch.setattr(engine, "TOKENS", 10**6)
     np.testing.assert_allclose(scorer.encode(USERS.histories), together, atol=1e-5, rtol=0)
     whole = scorer.decide(together, USERS.numbers, USERS.population)
     for name in set(golden.SCORES) - {"expected_value_low", "expected_value_high"}:

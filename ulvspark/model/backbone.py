@@ -11,16 +11,17 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.quiet import quiet_transformers
 
 
-def load_backbone(name_or_folder: str | Path) -> PreTrainedModel:
-    """The base encoder of a folder (or a name in the local Hugging Face cache), in float32 and without a pooler.
+def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The base encoder of a folder (or a name in the local Hugging Face cache), without a pooler.
 
+    Weights that are stored as ``dtype`` are mapped into memory: the processes of a host share one copy.
     Raises ExpectedError where it is not there, has no safetensors weights, needs code of its own or lacks weights.
     """
     try:
         with quiet_transformers():
             backbone, report = AutoModel.from_pretrained(
                 str(name_or_folder),
-                dtype=torch.float32,
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,

@@ -22,9 +22,11 @@ from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
+from ulvspark.model.engine import Engine
 from ulvspark.model.manifest import BundleFacts, EncoderVersions, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
+from ulvspark.model.precision import DTYPES, Precision
 from ulvspark.model.reading import EventReader, HistoryReader, Reader
 from ulvspark.model.scorer import Scorer
 from ulvspark.model.sequence import EventEncoder
@@ -40,7 +42,10 @@ VECTOR = "vector.safetensors"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. The network is in evaluation mode on the CPU; the tokenizer is None where it reads no text."""
+    """A loaded bundle; the tokenizer is None where it reads no text.
+
+    The network is in evaluation mode on the CPU, its base encoder in the type that is stored.
+    """
 
     manifest: Manifest
     network: UserValueNetwork
@@ -53,13 +58,16 @@ def scorer(network: UserValueNetwork, facts: BundleFacts, parts: Parts) -> Score
     return Scorer(network.decider, facts.tiers, facts.history, parts, facts.blend or {})
 
 
-def reader(network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec) -> Reader | None:
+def reader(
+    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec, precision: Precision = "fp32"
+) -> Reader | None:
     """What turns histories into vectors; None where the network reads no text."""
     if network.encoder is None or tokenizer is None:
         return None
+    engine = Engine(network.encoder, precision)
     if isinstance(network.encoder, EventEncoder):
-        return EventReader(network.encoder, tokenizer, spec)
-    return HistoryReader(network.encoder, tokenizer, spec)
+        return EventReader(network.encoder, tokenizer, spec, engine)
+    return HistoryReader(network.encoder, tokenizer, spec, engine)
 
 
 def save(
@@ -72,6 +80,8 @@ def save(
     """
     folder = Path(folder)
     frozen = copy.deepcopy(network).cpu().float().eval()
+    if frozen.encoder is not None:
+        frozen.encoder.backbone.to(DTYPES[facts.precision])
     with _replacing(folder) as partial:
         _write_weights(partial, frozen, tokenizer)
         manifest = _describe(partial, facts, frozen, tokenizer, Parts())
@@ -105,7 +115,7 @@ def _describe(
     parts: Parts,
 ) -> Manifest:
     """Add to the weights what is derived from them: golden users, model card, manifest."""
-    users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text)
+    users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text, facts.precision)
     readings = golden.readings(users, texts)
     scores = golden.scores(users, texts, scorer(network, facts, parts))
     golden.write(folder / golden.GOLDEN, users, readings | scores)
@@ -164,7 +174,7 @@ def _versions(folder: Path, facts: BundleFacts, readings: golden.Columns) -> Enc
         "text": facts.text.model_dump(),
         "unit": facts.network.unit,
         "pooling": facts.network.pooling,
-        "precision": "float32",
+        "precision": facts.precision,
         "texts": [values for name, values in readings.items() if name != "input_ids"],
     }
     text = digest(reads)[:16]
@@ -177,13 +187,17 @@ def load(folder: str | Path) -> Bundle:
     folder = Path(folder)
     manifest = verify(folder)
     spec = manifest.network
-    backbone = with_adapter(load_backbone(folder / ENCODER), folder / ENCODER) if spec.use_text else None
+    backbone = _read_backbone(folder / ENCODER, manifest.precision) if spec.use_text else None
     network = build_network(spec, backbone, manifest.history, len(manifest.tiers.names))
     _read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:
         _read_weights(network.encoder.beside_backbone(), folder / ENCODER / VECTOR)
     tokenizer = load_tokenizer(folder / ENCODER) if spec.use_text else None
     return Bundle(manifest, network.eval(), tokenizer, read_parts(folder, len(feature_names(manifest.history))))
+
+
+def _read_backbone(folder: Path, precision: Precision) -> nn.Module:
+    return with_adapter(load_backbone(folder, DTYPES[precision]), folder)
 
 
 def _read_weights(module: nn.Module, path: Path) -> None:

@@ -19,6 +19,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.model.decisions import Decisions
 from ulvspark.model.manifest import BundleFacts
+from ulvspark.model.precision import Precision
 from ulvspark.model.reading import Reader
 from ulvspark.model.scorer import Scorer
 
@@ -26,8 +27,8 @@ GOLDEN = "golden.parquet"
 GOLDEN_USERS = 20
 SEED = 20_191_212
 
-TOLERANCE = 1e-4
-"""Absolute and relative, on every score: well above what another CPU or batch does to float32."""
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "bf16": 0.03, "int8": 0.03}
+"""Absolute and relative, on every score: well above what another CPU does to a number of this precision."""
 
 SCORES = tuple(field.name for field in fields(Decisions))
 
@@ -167,16 +168,16 @@ def _compare(expected: Columns, found: Columns, facts: BundleFacts) -> None:
         raise ExpectedError(f"self-test: the bundle expects {sorted(expected)}, got {sorted(found)}; {advice}")
     for name, values in expected.items():
         for user, (want, have) in enumerate(zip(values, found[name], strict=True)):
-            if not _same(name, want, have):
+            if not _same(name, want, have, TOLERANCE[facts.precision]):
                 raise ExpectedError(
                     f"self-test: golden user {user} has another {name}: expected {_short(want)}, got {_short(have)};"
                     f" {advice}"
                 )
 
 
-def _same(name: str, want: object, have: object) -> bool:
+def _same(name: str, want: object, have: object, tolerance: float) -> bool:
     if name in SCORES:
-        return bool(np.allclose(np.asarray(want), np.asarray(have), rtol=TOLERANCE, atol=TOLERANCE))
+        return bool(np.allclose(np.asarray(want), np.asarray(have), rtol=tolerance, atol=tolerance))
     return bool(want == have)
 
 

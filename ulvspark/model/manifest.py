@@ -13,10 +13,23 @@ from ulvspark.contract.config import Strict, validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.model.blend import Weights
+from ulvspark.model.precision import Precision
 
 FORMAT_VERSION = 1
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{12}")
 MANIFEST = "manifest.json"
+
+
+class Agreement(Strict):
+    """What a precision does to the vectors and tiers of a sample of users, beside fp32."""
+
+    users: int
+    equal_tiers: FiniteFloat
+    """Share of them whose most likely tier is the one of fp32."""
+    batch_change: FiniteFloat
+    """The most that a number in a user's vector changes with whom it is read with."""
+    users_per_second: FiniteFloat
+    """Read by this process, by its processor time; to compare precisions with."""
 
 
 class BundleFacts(Strict):
@@ -40,6 +53,10 @@ class BundleFacts(Strict):
     """The resolved training configuration."""
     blend: Weights | None = None
     """How much each part says, by head; None: the network alone."""
+    precision: Precision = "fp32"
+    """The base encoder is served in."""
+    agreement: dict[Precision, Agreement] | None = None
+    """How well it was found to agree with fp32 in each precision; None where that was not measured."""
 
 
 class Manifest(BundleFacts):

@@ -24,7 +24,8 @@ class Predictor:
     def __init__(self, loaded: Bundle, folder: Path) -> None:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
-        self.reader = bundle.reader(loaded.network, loaded.tokenizer, loaded.manifest.text)
+        manifest = loaded.manifest
+        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, manifest.precision)
         self.scorer = bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
 
     @classmethod

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
-from ulvspark.model.backbone import TextReader
-from ulvspark.model.batching import Tokens, batches, pad, tokenize, tokenize_single
+from ulvspark.model.batching import Tokens, batches, tokenize, tokenize_single
+from ulvspark.model.engine import Engine
 from ulvspark.model.events import Events
 from ulvspark.model.network import HistoryEncoder
 from ulvspark.model.sequence import EventEncoder
@@ -29,6 +29,7 @@ class HistoryReader:
     encoder: HistoryEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
+    engine: Engine
 
     def render(self, histories: Sequence[History]) -> list[Rendered]:
         """The text of each history."""
@@ -40,7 +41,7 @@ class HistoryReader:
 
     def encode(self, histories: Sequence[History]) -> Vectors:
         """(n, vector_size), in the order given; the same for a history whatever it is batched with."""
-        states = read(self.encoder, self.tokenize(histories), self.tokenizer.pad_token_id)
+        states = self.engine.read(self.tokenize(histories), self.tokenizer.pad_token_id)
         with torch.inference_mode():
             return self.encoder.projection(torch.from_numpy(states)).numpy()  # type: ignore[no-any-return]
 
@@ -61,6 +62,7 @@ class EventReader:
     encoder: EventEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
+    engine: Engine
     _read: dict[str, States] = field(default_factory=dict)
     """States of texts that ``encode`` has met."""
 
@@ -75,7 +77,7 @@ class EventReader:
 
     def read_texts(self, texts: Sequence[str]) -> States:
         """(n, D) states of texts, rounded as ``text_vectors`` keeps them."""
-        return read(self.encoder, self.tokenize_texts(texts), self.tokenizer.pad_token_id).astype(np.float16)
+        return self.engine.read(self.tokenize_texts(texts), self.tokenizer.pad_token_id).astype(np.float16)
 
     def tokenize_texts(self, texts: Sequence[str]) -> Tokens:
         """The token ids of each text."""
@@ -99,12 +101,3 @@ class EventReader:
 
 
 Reader = HistoryReader | EventReader
-
-
-def read(encoder: TextReader, tokens: Tokens, pad_token_id: int) -> Vectors:
-    """(n, D): the state of each text, the same whatever it is batched with."""
-    states = np.empty((len(tokens.input_ids), encoder.state_size), dtype=np.float32)
-    with torch.inference_mode():
-        for rows in batches(tokens.lengths):
-            states[rows] = encoder.pooled(**pad(tokens, rows, pad_token_id)).numpy()
-    return states
