@@ -6,6 +6,7 @@ from pathlib import Path
 from model_training.evaluation import evaluate_bundle
 from model_training.platforms import ELSEWHERE, described, inherited
 from model_training.runs import code_version
+from model_training.serving import sample, with_precision
 from model_training.task import Task
 from model_training.tuning.adapters import merge_adapter
 from ulvspark.model import bundle
@@ -22,11 +23,14 @@ def save_bundle(task: Task, network: UserValueNetwork, untuned: dict[str, float]
     """Save the network, adapters merged, with its metrics on the cut: those of the saved files, not of the memory."""
     if network.encoder is not None:
         network.encoder.backbone = merge_adapter(network.encoder.backbone)
-    candidate = task.folder / CANDIDATE
-    saved = bundle.save(candidate, network, task.tokenizer, _facts(task, {}))
+    candidate, facts = task.folder / CANDIDATE, _facts(task)
+    users = sample(task.training_set, task.split.cut, facts)
+    facts = with_precision(facts, network, task.tokenizer, users, task.config.serving_precision)
+    saved = bundle.save(candidate, network, task.tokenizer, facts)
     metrics = {f"{task.cut_name}_{name}": value for name, value in _measure(task, candidate).items()}
     metrics |= {f"untuned_{task.cut_name}_{name}": value for name, value in (untuned or {}).items()}
-    manifest = bundle.save(task.folder / BUNDLE, network, task.tokenizer, _facts(task, metrics))
+    measured = facts.model_copy(update={"metrics": metrics})
+    manifest = bundle.save(task.folder / BUNDLE, network, task.tokenizer, measured)
     weights = {name: digest for name, digest in saved.files.items() if name.endswith(".safetensors")}
     assert weights.items() <= manifest.files.items(), "the bundle is not what was measured"  # noqa: S101
     Predictor.load(task.folder / BUNDLE).self_test()
@@ -38,7 +42,7 @@ def _measure(task: Task, folder: Path) -> dict[str, float]:
     return {str(name): value for name, value in evaluate_bundle(folder, task.training_set, task.split.cut).items()}
 
 
-def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
+def _facts(task: Task) -> BundleFacts:
     meta, config = task.training_set.meta, task.config
     elsewhere = described(task.training_set.elsewhere)
     if config.start_from is not None:
@@ -54,7 +58,7 @@ def _facts(task: Task, metrics: dict[str, float]) -> BundleFacts:
         base_model=task.base_name,
         data_versions={**meta.data_versions, "training_set": task.training_set.version},
         training_origins=meta.protocol.origins_closed_by(task.cut),
-        metrics=metrics,
+        metrics={},
         seed=config.seed,
         code_version=code_version(),
         config=config.model_dump(mode="json") | ({ELSEWHERE: elsewhere} if elsewhere else {}),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from model_training.metrics import METRICS, Metric
 from ulvspark.contract.config import Strict, load_config
 from ulvspark.contract.spec import Head, NetworkSpec, TextSpec
+from ulvspark.model.agreement import ServingPrecision
 from ulvspark.scoring.tier_rule import TierFit
 
 
@@ -160,7 +161,9 @@ class TrainConfig(Strict):
     loss: Loss = Field(default_factory=lambda: Loss.model_validate({}))
     validation: Validation = Field(default_factory=lambda: Validation.model_validate({}))
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """``auto`` is bf16 where the hardware multiplies it, else fp32. Scores are always made in fp32."""
+    """Of training. ``auto`` is bf16 where the hardware multiplies it, else fp32."""
+    serving_precision: ServingPrecision = "fp32"
+    """Of the base when it reads for scores. ``auto`` is the fastest that gives the tiers of fp32."""
     tf32: bool = True
     """Let NVIDIA GPUs multiply fp32 in tf32."""
     gradient_checkpointing: bool = False

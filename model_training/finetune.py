@@ -26,6 +26,7 @@ from model_training.task import Task, prepare
 from model_training.training import Trained
 from model_training.tuning.freezing import count_parameters
 from ulvspark.contract.errors import DONE, run_as_job
+from ulvspark.model.agreement import describe
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.network import UserValueNetwork
 
@@ -147,6 +148,10 @@ def _conclude(
     )
     report.write(task.folder)
     _say(report.table())
+    if manifest.agreement is not None:
+        _say(f"served in {manifest.precision}")
+        for precision in manifest.agreement:
+            _say(f"  {precision}: {describe(precision, manifest.agreement)}")
 
 
 def _say(text: str) -> None:

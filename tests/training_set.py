@@ -116,6 +116,7 @@ SMALL = [
     "min_users=20", "network.vector_size=16", "network.hidden_size=16", "text.max_tokens=48", "precision=fp32",
     "heads.batch_size=32", "heads.epochs=6", "heads.learning_rate=0.02", "tuning.optimiser.batch_size=16",
     "tuning.optimiser.learning_rate=0.001", "tuning.optimiser.epochs=1", "tuning.optimiser.evaluations_per_epoch=1",
+    "serving_precision=fp32",
 ]  # fmt: skip
 """Changes to ``CONFIG`` that fit a tiny model and this training set."""
 

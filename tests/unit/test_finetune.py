@@ -13,8 +13,8 @@ from model_training.finetune import finetune
 from model_training.report import read_report
 from tests import training_set
 from tests.training_set import CONFIG, SMALL, small
-from ulvspark.contract.errors import ExpectedError
-from ulvspark.model import bundle
+from ulvspark.contract.errors import ExpectedError, RefusedError
+from ulvspark.model import agreement, bundle
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 
@@ -70,6 +70,20 @@ def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, training_wareh
     (pooled,) = (tmp_path / "pooled").iterdir()
     assert load_file(pooled)["pooled"].shape == (rows["history_hash"].nunique(), 32)
     assert read_report(run).untuned is None
+
+
+def test_the_serving_precision_is_measured_and_kept(tmp_path, training_warehouse, tiny_bert, monkeypatch, capsys):
+    config = small(tiny_bert, "tuning.freeze=head", "serving_precision=auto")
+    run = finetune(config, training_warehouse, tmp_path, "validation")
+    manifest = Predictor.load(run / "bundle").manifest
+    assert set(manifest.agreement) == {"fp32", "bf16", "int8"}
+    assert manifest.precision == agreement.choose("auto", manifest.agreement)
+    assert f"served in {manifest.precision}\n  fp32: of " in capsys.readouterr().out
+
+    monkeypatch.setattr(agreement, "EQUAL_TIERS", 1.01)
+    refused = small(tiny_bert, "tuning.freeze=head", "serving_precision=int8")
+    with pytest.raises(RefusedError, match=r"serving_precision int8 is refused: of \d+ users"):
+        finetune(refused, training_warehouse, tmp_path, "validation")
 
 
 EVENTS = ["network.unit=event", "network.sequence={width: 16, layers: 1, attention_heads: 2}", "heads.epochs=12"]

@@ -125,5 +125,6 @@ def describe(precision: Precision, found: dict[Precision, Agreement]) -> str:
     each = found[precision]
     return (
         f"of {each.users:,} users {each.equal_tiers:.2%} have the tier of fp32 (at least {EQUAL_TIERS:.1%}), and a "
-        f"vector changes by {each.batch_change:.1g} with whom it is read with (at most {BATCH_CHANGE:.1g})"
+        f"vector changes by {each.batch_change:.1g} with whom it is read with (at most {BATCH_CHANGE:.1g}); "
+        f"{each.users_per_second:.3g} users/s"
     )

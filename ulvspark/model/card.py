@@ -12,7 +12,7 @@ Events, products and users at table versions {versions}. Amounts in {currency}, 
 Training origins: {origins}. The labels of each are what followed within {horizon} days.
 
 ## Model
-Reads {reads}. Seed {seed}, code {code}.
+Reads {reads}, served in {precision}. Seed {seed}, code {code}.
 Tiers, lowest first: {tiers} (lower bounds in {unit}: minus infinity, {bounds}).
 {blend}
 ## Metrics
@@ -55,6 +55,7 @@ def model_card(facts: BundleFacts) -> str:
         time_zone=facts.time_zone,
         origins=", ".join(origin.isoformat() for origin in facts.training_origins),
         reads=" and ".join(part for part in (text, numbers) if part),
+        precision=facts.precision,
         seed=facts.seed,
         code=facts.code_version,
         tiers=", ".join(facts.tiers.names),
