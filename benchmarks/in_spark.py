@@ -1,0 +1,87 @@
+"""The ways of ``contenders`` in Spark: users in, tiers out."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyspark.ml.functions import predict_batch_udf
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType
+
+from benchmarks import contenders
+from ulvspark.history.population import Population
+from ulvspark.scoring.encode import vectors_from_bytes
+
+READ = ("profile", "events", "numbers")
+
+
+def scored(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
+    """id and tier of each user, by one of ``contenders.ENCODERS``."""
+    if name == contenders.IN_BATCHES:
+        return _predict_batch(name, users, bundle, population)
+    if name.startswith("ulvspark"):
+        return users.mapInArrow(
+            partial(_arrow, name=name, bundle=bundle, population=population), "id BIGINT, tier INT, vector BINARY"
+        )
+    return _pandas_udf(name, users, bundle, population)
+
+
+def _pandas_udf(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
+    def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        encode = contenders.encoder(name, bundle)
+        for batch in batches:
+            vectors = encode(batch["profile"].tolist(), batch["events"].tolist())
+            yield pd.Series(contenders.tiers(bundle, vectors, batch["numbers"], population))
+
+    score.__annotations__ = {"batches": Iterator[pd.DataFrame], "return": Iterator[pd.Series]}
+    tier = F.pandas_udf(score, IntegerType())(F.struct(*READ))  # type: ignore[call-overload]
+    return users.select("id", tier.alias("tier"))
+
+
+def _predict_batch(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
+    width = len(users.first()["numbers"])  # type: ignore[index]
+
+    def make() -> Any:  # noqa: ANN401 - what predict_batch_udf wants is not typed
+        encode = contenders.encoder(name, bundle)
+
+        def predict(profile: np.ndarray, events: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+            vectors = encode(profile.tolist(), events.tolist())
+            return contenders.tiers(bundle, vectors, pd.Series(list(numbers)), population)
+
+        return predict
+
+    tier = predict_batch_udf(
+        make, return_type=IntegerType(), batch_size=contenders.BATCH, input_tensor_shapes={2: [width]}
+    )
+    return users.select("id", tier(*READ).alias("tier"))
+
+
+def _arrow(
+    batches: Iterator[pa.RecordBatch], name: str, bundle: str, population: Population
+) -> Iterator[pa.RecordBatch]:
+    """Encodes users whose ``vector`` is not known yet, and decides for all."""
+    encode = contenders.encoder(name, bundle)
+    for batch in batches:
+        frame = batch.to_pandas()
+        new = frame["vector"].isna().to_numpy()
+        if new.any():
+            made = encode(frame.loc[new, "profile"].tolist(), frame.loc[new, "events"].tolist())
+            frame.loc[new, "vector"] = pd.Series([row.tobytes() for row in made], index=frame.index[new], dtype=object)
+        tier = contenders.tiers(bundle, vectors_from_bytes(frame["vector"]), frame["numbers"], population)
+        yield pa.record_batch({
+            "id": batch.column("id"),
+            "tier": pa.array(tier.astype(np.int32)),
+            "vector": pa.array(frame["vector"], pa.binary()),
+        })  # fmt: skip
+
+
+def mostly_known(name: str, users: DataFrame, bundle: str, population: Population, times: int) -> DataFrame:
+    """``users`` repeated ``times``, with vectors for all but one in a hundred."""
+    vectors = scored(name, users, bundle, population).select("id", "vector")
+    repeated = users.drop("vector").join(vectors, "id").crossJoin(users.sparkSession.range(times).toDF("copy"))
+    known = F.when((F.col("id") + F.col("copy")) % 100 != 0, F.col("vector"))
+    return repeated.withColumn("vector", known).drop("copy")
