@@ -9,6 +9,7 @@ and reused, and the memory of all processes together (proportional set size, so 
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,7 @@ KEPT = (*SOURCES, schema.TEXT_VECTORS.name)
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     as_of = parse_date(args.as_of)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "warehouse"
         for name in KEPT:

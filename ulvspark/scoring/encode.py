@@ -36,8 +36,10 @@ def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFra
     return ours.select("history_hash", "vector").dropDuplicates(["history_hash"])
 
 
-def missing_histories(behaviour: DataFrame, known: DataFrame) -> DataFrame:
-    """history_hash and history of those that ``known`` lacks, each hash once."""
+def missing_histories(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
+    """history_hash and history of those that one encoder has not read, each hash once."""
+    # Hashes alone: a row per hash would be found by shuffling the vectors, too.
+    known = user_vectors.where(F.col("user_encoder_version") == user_encoder_version).select("history_hash")
     histories = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash", "history")
     return histories.join(known, "history_hash", "left_anti").dropDuplicates(["history_hash"])
 

@@ -40,8 +40,9 @@ def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame
     return ours.select("text_key", "vector").dropDuplicates(["text_key"])
 
 
-def missing_texts(used: DataFrame, known: DataFrame) -> DataFrame:
-    """Those of ``used`` that ``known`` lacks."""
+def missing_texts(used: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
+    """Those of ``used`` that one encoder has not read."""
+    known = text_vectors.where(F.col("text_encoder_version") == text_encoder_version).select("text_key")
     return used.join(known, "text_key", "left_anti")
 
 
