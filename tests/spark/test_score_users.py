@@ -124,7 +124,14 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
 
     run = last_run(first_night)
     assert (run.verdict, run.model_version) == ("done", shopper.model_version)
-    assert run.counts == {"users": 14, "scored": 12, "no_history": 2, "histories_encoded": 12, "histories_reused": 0}
+    assert run.counts == {
+        "users": 14,
+        "scored": 12,
+        "no_history": 2,
+        "histories_encoded": 12,
+        "histories_reused": 0,
+        "encoders_forgotten": 0,
+    }
     assert not any("stability" in name for name in run.metrics), "there is no date before"
     assert run.versions_read.keys() >= {"events", "products", "users"}
     assert run.versions_written.keys() == {"populations", "user_vectors", "ulv_scores_history", "ulv_scores"}
