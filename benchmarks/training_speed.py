@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 
 from model_training.bases import load_base
 from model_training.config import TrainConfig, load_train_config
@@ -91,7 +92,7 @@ def bare_seconds(
     batches = [examples.batch(order[start : start + size]) for start in range(0, len(order), size)]
     started = time.perf_counter()
     for batch in batches:
-        inputs = {name: each.to(device) for name, each in batch.items()}
+        inputs = send_to_device(batch, device)
         with autocast(precision):
             loss = network(**inputs)["loss"]
         loss.backward()
