@@ -18,7 +18,7 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 SCORES = 2**18
 """Attention scores computed at once: what fits the cache of a core."""
 
-INT8_ROWS = 512
+INT8_ROWS = 192
 """Tokens that pass the linear layers at once in int8, where rounding is a matter of memory, for the same reason."""
 
 
