@@ -94,13 +94,14 @@ def sentences(bundle: str) -> Encode:
 def export_onnx(bundle: str) -> None:
     """Write the base encoder as ONNX beside the bundle's folder."""
     own = reader(bundle)
-    ids = torch.ones(2, 8, dtype=torch.long)
+    # Half of a text hidden, else the exporter takes it that nothing ever is.
+    mask = (torch.arange(8) < torch.tensor([[8], [4]])).long()
     names = ["input_ids", "attention_mask"] + ["token_type_ids"] * ("token_type_ids" in own.tokenizer.model_input_names)
     axes = {name: {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")} for name in names}
     with torch.inference_mode():
         torch.onnx.export(
-            _States(backbone(bundle)).eval(), kwargs=dict.fromkeys(names, ids), f=str(Path(bundle).parent / ONNX),
-            input_names=names, output_names=["states"], dynamic_shapes=axes, dynamo=True, verbose=False,
+            _States(backbone(bundle)).eval(), kwargs={name: mask.clone() for name in names},
+            f=str(Path(bundle).parent / ONNX), input_names=names, output_names=["states"], dynamic_shapes=axes, dynamo=True, verbose=False,
         )  # fmt: skip
 
 
