@@ -101,7 +101,8 @@ def export_onnx(bundle: str) -> None:
     with torch.inference_mode():
         torch.onnx.export(
             _States(backbone(bundle)).eval(), kwargs={name: mask.clone() for name in names},
-            f=str(Path(bundle).parent / ONNX), input_names=names, output_names=["states"], dynamic_shapes=axes, dynamo=True, verbose=False,
+            f=str(Path(bundle).parent / ONNX), input_names=names, output_names=["states"], dynamic_shapes=axes,
+            dynamo=True, verbose=False,
         )  # fmt: skip
 
 
