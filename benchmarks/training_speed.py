@@ -12,6 +12,7 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,8 +39,8 @@ HELD_OUT = 32
 HISTORY = HistorySpec()
 
 
-def main() -> int:
-    args = parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     overrides = [f"base={args.base}", f"text.max_tokens={args.max_tokens}", f"precision={args.precision}"]
     overrides += ["tuning.freeze=all", "tuning.optimiser.epochs=1", "tuning.optimiser.evaluations_per_epoch=1"]
     overrides += [f"tuning.optimiser.batch_size={args.batch_size}"]
@@ -74,7 +75,8 @@ def made_up(config: TrainConfig, texts: int) -> tuple[UserValueNetwork, Examples
     base = load_base(config.base, config.text, config.network.pooling)
     dice, total = np.random.default_rng(0), texts + HELD_OUT
     lengths = np.clip(dice.lognormal(4.5, 0.5, total), 8, config.text.max_tokens).astype(int)
-    tokens = Tokens([dice.integers(1000, 20_000, length).tolist() for length in lengths], None)
+    vocabulary = len(base.tokenizer)
+    tokens = Tokens([dice.integers(vocabulary, size=length).tolist() for length in lengths], None)
     spend = dice.lognormal(0, 1, total) * (dice.random(total) < 0.6)
     outcome = Outcome(spend, (spend == 0).astype(float), np.digitize(spend, TIERS.bounds), dice.random(total))
     features = dice.normal(size=(total, len(feature_names(HISTORY)))).astype(np.float32)

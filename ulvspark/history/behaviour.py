@@ -92,14 +92,13 @@ def _key(words: Column) -> Column:
 
 
 def _last_events(count: int, units: Collection[Unit]) -> Column:
-    def carried(unit: Unit, value: str | Column, name: str, kind: str) -> Column:
-        column = F.col(value) if isinstance(value, str) else value
-        return (column if unit in units else F.lit(None).cast(kind)).alias(name)
-
+    words = {name: F.col(name) for name in (*WORDS, "text")}
+    keys = {"product_key": F.col("product_key"), "text_key": text_key()}
+    carried = (words if "history" in units else {}) | (keys if "event" in units else {})
+    nothing = {name: F.lit(None) for name in (*words, *keys)}
     event = F.struct(
         "position", "event_type", "order_id", "gap_days", F.col("quantity").cast("double").alias("quantity"),
-        "price_relation", "price_level", *(carried("history", name, name, "string") for name in (*WORDS, "text")),
-        carried("event", "product_key", "product_key", "bigint"), carried("event", text_key(), "text_key", "bigint"),
+        "price_relation", "price_level", *(column.alias(name) for name, column in (nothing | carried).items()),
     )  # fmt: skip
     return F.sort_array(F.collect_list(F.when(F.col("position") < count, event))).alias("last_events")
 

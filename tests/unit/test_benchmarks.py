@@ -1,0 +1,24 @@
+"""Benchmarks without Spark run, so that a change to what they measure cannot break them unseen."""
+
+import re
+
+from benchmarks import night, training_speed
+
+
+def test_training_is_measured_beside_the_bare_model(tiny_bert, capsys):
+    small = ["--texts=32", "--batch-size=8", "--max-tokens=32", "--rounds=1", "--precision=fp32"]
+    assert training_speed.main([f"--base={tiny_bert}", *small]) == 0
+    (share,) = re.findall(r"training [\d,]+ tokens/s: ([\d.]+) of it", capsys.readouterr().out)
+    assert float(share) > 0
+
+
+def test_nights_stand_side_by_side():
+    first = {"counts": {"users": 10}, "seconds": {"behaviour": 2.0, "texts": 3.0}, "metrics": {}}
+    second = {"counts": {"users": 11}, "seconds": {"behaviour": 1.0}, "metrics": {}}
+    lines = night.table({"first": first, "second": second}).splitlines()
+    assert lines[1].split() == ["counts", "users", "10.0", "11.0"]
+    assert [line.split()[-1] for line in lines[2:]] == ["1.0", "3.0"], "what a night lacks is left blank"
+
+
+def test_memory_counts_this_process():
+    assert 0.01 < night.tree_gb() < 1000
