@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks import contenders, in_spark, limits, memory, results, texts
+from benchmarks import contenders, in_spark, limits, memory, results, sequences, texts
 from benchmarks.results import Measured, Result
 from benchmarks.texts import Users
 from benchmarks.untrained import untrained_bundle
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         session = spark(args.cores)
         bare = limits.rates(contenders.backbone(bundle), rounds)
         sets = [run(session, users, bundle, rounds, Path(scratch)) for users in sets_of_users(args, bundle, number)]
+        sets.append(run_sequences(session, sets[0].results[0], number * COPIES, event_bundle(args, scratch), rounds))
     about = results.machine(args.cores) | {"rounds": rounds, "bare_tokens_per_second": bare}
     written = results.write(Path(args.out), about, sets)
     print(f"\n{written.read_text()}\nwritten to {written}")
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(prog="benchmarks.bench", description=(__doc__ or "").splitlines()[0])
     found.add_argument("--bundle", metavar="FOLDER", help="one of unit history, saved in fp32")
+    found.add_argument("--event-bundle", metavar="FOLDER", help="one of unit event (default: untrained)")
     found.add_argument("--base", default="minilm", help="of the untrained bundle (default: %(default)s)")
     found.add_argument("--max-tokens", type=int, default=256, help="of the untrained bundle (default: %(default)s)")
     found.add_argument("--warehouse", metavar="ROOT", help="adds the texts of its training set")
@@ -113,6 +115,35 @@ def run(session: SparkSession, users: Users, bundle: str, rounds: int, scratch: 
     absent = [(name, contenders.missing(name)) for name in contenders.ENCODERS if contenders.missing(name)]
     notes = [Result(name, note=f"not installed: {', '.join(packages)}") for name, packages in absent]
     return Measured(users.describe(), float(users.tokens.mean()), [result for result, _ in ways] + notes)
+
+
+def event_bundle(args: argparse.Namespace, scratch: str) -> str:
+    made = args.event_bundle or untrained_bundle(args.base, args.max_tokens, Path(scratch) / "event", "event")
+    return str(Path(made).resolve())
+
+
+def run_sequences(session: SparkSession, usual: Result, number: int, bundle: str, rounds: int) -> Measured:
+    """Unit event, whose texts were read before, beside the rate of ``usual``."""
+    with tempfile.TemporaryDirectory() as scratch:
+        frame, population = sequences.made_up(session, number, bundle, Path(scratch))
+        results = timed(sequences.ways(frame, bundle, population, scratch), number, rounds)
+    mean, read = sequences.MEAN_EVENTS, f"{sequences.TEXTS:,}"
+    described = f"{number:,} made-up users of {mean} events on average, {read} texts read before"
+    return Measured(described, None, [usual, *results])
+
+
+def timed(ways: dict[str, DataFrame], users: int, rounds: int) -> list[Result]:
+    """Each way in turn, warm."""
+    results = [Result(name, users) for name in ways]
+    for way in ways.values():
+        way.count()
+    for turn in range(rounds):
+        for result in results:
+            started = time.perf_counter()
+            ways[result.name].toPandas()
+            result.seconds.append(time.perf_counter() - started)
+            print(f"round {turn + 1}, {result.name}: {users / result.seconds[-1]:,.1f} users/s", flush=True)
+    return results
 
 
 def prepared(frame: DataFrame, users: Users, bundle: str) -> list[tuple[Result, DataFrame]]:

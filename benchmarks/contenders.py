@@ -44,7 +44,8 @@ def reader(bundle: str) -> HistoryReader:
 @lru_cache(maxsize=1)
 def backbone(bundle: str) -> nn.Module:
     """The base encoder as transformers loads it."""
-    return load_backbone(f"{bundle}/encoder").eval()
+    found: nn.Module = load_backbone(f"{bundle}/encoder").eval()  # type: ignore[no-untyped-call]
+    return found
 
 
 def padded(bundle: str, to: int | str) -> Encode:
@@ -161,7 +162,8 @@ def tiers(bundle: str, vectors: np.ndarray, numbers: pd.Series, population: Popu
     probabilities = own.decide(vectors, table, population).tier_probabilities
     if probabilities is None:
         raise TypeError("the benchmark of texts needs a bundle with tiers")
-    return probabilities.argmax(axis=1)
+    found: np.ndarray = probabilities.argmax(axis=1)
+    return found
 
 
 USUAL = "iterator pandas UDF, padded to the limit, fp32"

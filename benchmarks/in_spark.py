@@ -38,7 +38,7 @@ def _pandas_udf(name: str, users: DataFrame, bundle: str, population: Population
             yield pd.Series(contenders.tiers(bundle, vectors, batch["numbers"], population))
 
     score.__annotations__ = {"batches": Iterator[pd.DataFrame], "return": Iterator[pd.Series]}
-    tier = F.pandas_udf(score, IntegerType())(F.struct(*READ))  # type: ignore[call-overload]
+    tier = F.pandas_udf(score, IntegerType())(F.struct(*READ))  # type: ignore[attr-defined]
     return users.select("id", tier.alias("tier"))
 
 

@@ -37,7 +37,8 @@ class Measured:
     """All ways on one set of users, described by ``texts``."""
 
     texts: str
-    mean_tokens: float
+    mean_tokens: float | None
+    """None where no text is read."""
     results: list[Result]
 
 
@@ -60,7 +61,8 @@ def machine(cores: int) -> dict[str, Any]:
 def table(measured: Measured, limits: dict[str, float]) -> str:
     """Markdown. ``limits``: tokens/s of bare matrix products. The first result is what the others are compared with."""
     usual = measured.results[0].rate
-    bare = [Result(f"limit: bare {name} products", 1, [measured.mean_tokens / rate]) for name, rate in limits.items()]
+    tokens = measured.mean_tokens
+    bare = [Result(f"limit: bare {name} products", 1, [tokens / rate]) for name, rate in limits.items() if tokens]
     lines = [
         f"{measured.texts}:", "",
         "| way | users/s | ratio | equal tiers | peak MB a worker | its share of the weights, MB |",

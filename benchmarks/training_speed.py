@@ -36,7 +36,7 @@ from ulvspark.model.network import UserValueNetwork, build_network
 CONFIG = Path(__file__).parents[1] / "conf/recipes/history.yaml"
 TIERS = TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0))
 HELD_OUT = 32
-HISTORY = HistorySpec()
+HISTORY = HistorySpec.model_validate({})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,7 +121,7 @@ def report(network: UserValueNetwork, bare: float, ours: float, precision: str, 
     print(f"{processes().device}, {precision}, {torch.get_num_threads()} threads, {peak_memory_gb():.1f} GB at most")
     print(f"bare forward and backward {bare:,.0f} tokens/s; training {ours:,.0f} tokens/s: {ours / bare:.2f} of it")
     if peak_tflops is not None and network.encoder is not None:
-        embedded = network.encoder.backbone.get_input_embeddings().weight.numel()
+        embedded = network.encoder.backbone.get_input_embeddings().weight.numel()  # type: ignore[operator]
         weights = sum(weight.numel() for weight in network.parameters()) - embedded
         # Two operations a weight forward, four backward.
         print(f"{6 * weights * ours / (peak_tflops * 1e12):.1%} of {peak_tflops:g} TFLOP/s")

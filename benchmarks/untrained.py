@@ -7,19 +7,20 @@ import numpy as np
 import torch
 
 from model_training.bases import load_base
-from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
+from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec, Unit
 from ulvspark.history.features import feature_names
 from ulvspark.model import bundle
 from ulvspark.model.bundle import BundleFacts
 from ulvspark.model.network import build_network
 
 
-def untrained_bundle(base: str, max_tokens: int, folder: Path) -> Path:
-    """Save a network of unit history around ``base``, in fp32. Its tiers differ from user to user."""
+def untrained_bundle(base: str, max_tokens: int, folder: Path, unit: Unit = "history") -> Path:
+    """Save a network around ``base``, in fp32. Its tiers differ from user to user."""
     torch.manual_seed(0)
-    text, network = TextSpec(max_tokens=max_tokens), NetworkSpec.model_validate({"unit": "history"})
+    text, network = TextSpec.model_validate({"max_tokens": max_tokens}), NetworkSpec.model_validate({"unit": unit})
     facts = BundleFacts(
-        history=HistorySpec(), text=text, network=network, horizon_days=91, currency="EUR", time_zone="UTC",
+        history=HistorySpec.model_validate({}), text=text, network=network, horizon_days=91, currency="EUR",
+        time_zone="UTC",
         tiers=TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0)),
         base_model=base, data_versions={}, training_origins=(date(2020, 1, 1),), metrics={}, seed=0,
         code_version="benchmark", config={},
@@ -29,6 +30,6 @@ def untrained_bundle(base: str, max_tokens: int, folder: Path) -> Path:
     features = len(feature_names(facts.history))
     made.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
     # Else all users would be of one tier, and any change of vectors would go unseen.
-    torch.nn.init.normal_(made.decider.heads["tier"].weight)
+    torch.nn.init.normal_(made.decider.heads["tier"].weight)  # type: ignore[arg-type]
     bundle.save(folder, made, found.tokenizer, facts)
     return folder

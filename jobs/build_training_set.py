@@ -114,7 +114,7 @@ def _stage_date(
     step = f"as of {as_of}"
     with run.stage(step) as stage:
         behaviour = build(tables.events, tables.products, tables.users, as_of, spec, zone)
-        behaviour = behaviour.persist(StorageLevel.MEMORY_AND_DISK)
+        behaviour = behaviour.persist(StorageLevel.DISK_ONLY)
         labels = label(tables.events, as_of, meta.protocol.horizon_days, zone)
         rows = training_rows(behaviour, labels).withColumn("run_id", F.lit(meta.run_id))
         warehouse.append(rows, staged)

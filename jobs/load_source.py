@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
+from pyspark.storagelevel import StorageLevel
 
 from ulvspark.contract import schema
 from ulvspark.contract.config import load_config
@@ -144,7 +145,9 @@ def _merge(run: RunLog, target: schema.Table, frame: DataFrame) -> None:
 
 def _stamped(warehouse: Warehouse, events: DataFrame) -> DataFrame:
     known = warehouse.read(schema.EVENTS.name)
-    return stamp(changed_events(events, known).persist(), known, warehouse.read(schema.PRODUCTS.name))
+    return stamp(
+        changed_events(events, known).persist(StorageLevel.DISK_ONLY), known, warehouse.read(schema.PRODUCTS.name)
+    )
 
 
 def _show(source: SourceConfig, warehouse: Warehouse, counts: Mapping[str, int]) -> None:

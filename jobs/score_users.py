@@ -241,7 +241,7 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vec
         everyone = warehouse.read(behaviour_table)
         known = warehouse.read(name, run.versions_read[name])
         missing = missing_histories(everyone, known, scoring.manifest.user_encoder_version)
-        number = missing.select("history_hash").count()
+        number = missing.select("history_hash").distinct().count()
         stage.count("histories_encoded", number)
         stage.count("histories_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
         if number:

@@ -89,7 +89,7 @@ def test_last_events_newest_first_without_platform_ids(built):
     assert history["profile"] == {"country": "GB", "age": "30-39"}
     assert built["ben"]["history"]["profile"] == {"age": "40-49", "zeal": "high"}
     [search] = built["cyd"]["history"]["events"]
-    assert (search["text"], search["gap_days"], built["cyd"]["history"]["profile"]) == ("a mug", None, {})
+    assert (search["text"], search["gap_days"], built["cyd"]["history"]["profile"]) == ("a mug", None, None)
 
 
 def test_the_future_changes_no_row(spark, built):

@@ -13,6 +13,9 @@ PRICE_RELATIONS = ("below", "at", "above")
 PRICE_LEVELS = ("cheap", "inexpensive", "mid-priced", "pricey", "dear")
 """Unit price within its category, cheapest first."""
 
+CODED = {"event_type": EVENT_TYPES, "price_relation": PRICE_RELATIONS, "price_level": PRICE_LEVELS}
+"""Columns of an event that hold one of a few words: arrays of numbers hold the words' places instead."""
+
 DISCOUNT_THRESHOLD = 0.05
 """A price this share or more under (over) the reference price is 'below' ('above') it."""
 
@@ -129,7 +132,7 @@ HISTORY_TYPE = (
     "price_level: STRING, title: STRING, category: STRING, brand: STRING, text: STRING, "
     "product_key: BIGINT, text_key: BIGINT>>>"
 )
-"""What is read of a user: the profile and the last N events, newest first.
+"""What is read of a user: the profile, null where it is empty, and the last N events, newest first.
 
 Profile and words are there for the unit of text ``history``. For the unit ``event`` keys stand for the words: hashes
 of those of the product and of the event's own text, the keys of ``text_vectors``. Training has both; what is not

@@ -1,23 +1,21 @@
 """Behaviour as of a date: one row a user with the last events and the numbers, the same for training and scoring."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from functools import partial
 
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.schema import HISTORY_TYPE
+from ulvspark.contract.schema import CODED, HISTORY_TYPE
 from ulvspark.contract.spec import UNITS, HistorySpec, Unit
-from ulvspark.history import numbers
 from ulvspark.history.days import local_day, local_midnight
+from ulvspark.history.last_events import hashes, histories, last_events
+from ulvspark.history.numbers import TEN_THOUSANDTHS, numbers
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
-
-EVENT_COLUMNS = (
-    "user_id", "event_id", "event_time", "event_type", "order_id", "product_id", "quantity", "list_price", "amount",
-    "text", "price_relation", "price_level",
-)  # fmt: skip
-
+from ulvspark.history.timelines import Timelines, whole_users
 
 WORDS = ("title", "category", "brand")
 
@@ -34,45 +32,73 @@ def build(
     """One row for everyone in ``users`` or with an event before ``as_of`` (local midnight in ``time_zone``).
 
     Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
-    history_hash (SHA-256 of the history's JSON), then ``spec.numbers`` as DOUBLE, null = unknown. Without an event
-    before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today. A
-    history carries what ``units`` read: words and profile, or keys in their stead.
+    history_hash (SHA-256 of what the history holds), then ``spec.numbers`` as DOUBLE, null = unknown. Without an
+    event before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
+    A history carries what ``units`` read: words and profile, or keys in their stead.
 
-    Events are shuffled once, by user; the catalogue joins by broadcast where it is small enough.
+    Events and users are shuffled once, together, and sorted; arrays then hold a few thousand users at a time, and all
+    events of one. The catalogue joins by broadcast where it is small enough.
     """
-    seen = _newest_first(_before(events, as_of, time_zone))
-    aggregates = [_last_events(spec.last_events, units), *numbers.sums(spec, as_of)]
-    known = seen.join(_catalogue(products), "product_id", "left").groupBy("user_id").agg(*aggregates)
-    everyone = known.join(users.select("user_id", "signup", "country", "attributes"), "user_id", "full")
-    told = everyone.withColumns({"purchase_days": numbers.purchase_days(), "history": _history(units)})
-    return told.select(
-        "user_id",
-        F.lit(as_of).alias("as_of_date"),
-        F.coalesce(F.size("purchase_days") > 0, F.lit(False)).alias("eligible"),
-        "history",
-        F.sha2(F.to_json("history"), 256).alias("history_hash"),
-        *numbers.numbers(spec, as_of),
-    )
-
-
-def _before(events: DataFrame, as_of: date, time_zone: str) -> DataFrame:
-    """Events before ``as_of`` with their local ``day``."""
     seen = events.where(F.col("event_time") < F.lit(local_midnight(as_of, time_zone)))
-    return seen.select(*EVENT_COLUMNS, local_day("event_time", time_zone).alias("day"))
+    done = _events(seen, products, time_zone, units)
+    rows = done.unionByName(_users(users, units), allowMissingColumns=True).repartition("user_id")
+    # By hash first: a sort compares the first eight bytes, in which ids are often all the same.
+    newest_first = F.desc_nulls_first("event_time"), F.desc("event_id")
+    ordered = rows.sortWithinPartitions(F.xxhash64("user_id"), "user_id", *newest_first).drop("event_time", "event_id")
+    numbered = ", ".join(f"{name} DOUBLE" for name in spec.numbers)
+    columns = f"user_id STRING, eligible BOOLEAN, history {HISTORY_TYPE}, history_hash STRING, {numbered}"
+    built = ordered.mapInArrow(partial(_summaries, as_of=as_of, spec=spec, units=tuple(units)), columns)
+    return built.select("user_id", F.lit(as_of).alias("as_of_date"), *built.columns[1:])
 
 
-def _newest_first(events: DataFrame) -> DataFrame:
-    """Adds ``position`` (0 = the user's newest event) and ``gap_days`` to the event before; both stream over a user."""
-    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"))
-    return events.select(
-        *(column for column in events.columns if column not in ("event_time", "event_id")),
-        (F.row_number().over(newest_first) - 1).alias("position"),
-        (F.col("day") - F.lead("day").over(newest_first)).alias("gap_days"),
+def _events(events: DataFrame, products: DataFrame, time_zone: str, units: Collection[Unit]) -> DataFrame:
+    """What ``Timelines`` holds of an event: whole numbers, and the words if they are read."""
+    catalogue = products.select("product_id", *WORDS, product_key().alias("product_key"))
+    words = (*WORDS, "text") if "history" in units else ()
+    return events.join(catalogue, "product_id", "left").select(
+        "user_id", "event_time", "event_id",
+        local_day("event_time", time_zone).alias("day"),
+        *(_code(name, known).alias(name) for name, known in CODED.items()),
+        _id(F.col("order_id")).alias("order"),
+        _id(F.col("product_id")).alias("product"),
+        _id(F.substring_index("category", " > ", 1)).alias("top_category"),
+        *(_ten_thousandths(F.col(name)).alias(name) for name in ("quantity", "amount")),
+        _ten_thousandths(F.expr("CAST(quantity * list_price AS DECIMAL(18, 4))")).alias("list_value"),
+        "product_key", text_key().alias("text_key"),
+        *words,
+    )  # fmt: skip
+
+
+def _users(users: DataFrame, units: Collection[Unit]) -> DataFrame:
+    """What is known of a user beside events."""
+    profile = _profile() if "history" in units else F.lit(None).cast("string")
+    return users.select(
+        "user_id", F.unix_date("signup").alias("signup"), profile.alias("profile"), _key(profile).alias("profile_key")
     )
 
 
-def _catalogue(products: DataFrame) -> DataFrame:
-    return products.select("product_id", *WORDS, product_key().alias("product_key"))
+def _profile() -> Column:
+    """JSON of the country and free attributes without nulls, sorted by name; null where there are none."""
+    attributes = F.coalesce(F.map_entries("attributes"), F.array())
+    free = F.filter(attributes, lambda entry: entry["value"].isNotNull() & (entry["key"] != "country"))
+    country = F.array(F.struct(F.lit("country").alias("key"), F.col("country").alias("value")))
+    known = F.sort_array(F.when(F.col("country").isNull(), free).otherwise(F.concat(free, country)))
+    return F.when(F.size(known) > 0, F.to_json(F.map_from_entries(known)))
+
+
+def _code(name: str, words: Sequence[str]) -> Column:
+    """The place of a value among ``words``; null where it is none of them."""
+    places = [F.when(F.col(name) == word, F.lit(place)) for place, word in enumerate(words)]
+    return F.coalesce(*places).cast("tinyint")
+
+
+def _id(value: Column) -> Column:
+    """A number to tell a user's ids apart: of a million ids two share one of 64 bits once in 37 million times."""
+    return F.when(value.isNotNull(), F.xxhash64(value))
+
+
+def _ten_thousandths(value: Column) -> Column:
+    return (value * TEN_THOUSANDTHS).cast("bigint")
 
 
 def product_key() -> Column:
@@ -91,42 +117,22 @@ def _key(words: Column) -> Column:
     return F.conv(F.substring(F.sha2(words, 256), 1, 15), 16, 10).cast("bigint") + 1
 
 
-def _last_events(count: int, units: Collection[Unit]) -> Column:
-    words = {name: F.col(name) for name in (*WORDS, "text")}
-    keys = {"product_key": F.col("product_key"), "text_key": text_key()}
-    carried = (words if "history" in units else {}) | (keys if "event" in units else {})
-    nothing = {name: F.lit(None) for name in (*words, *keys)}
-    event = F.struct(
-        "position", "event_type", "order_id", "gap_days", F.col("quantity").cast("double").alias("quantity"),
-        "price_relation", "price_level", *(column.alias(name) for name, column in (nothing | carried).items()),
-    )  # fmt: skip
-    return F.sort_array(F.collect_list(F.when(F.col("position") < count, event))).alias("last_events")
-
-
-def _history(units: Collection[Unit]) -> Column:
-    profile = _profile() if "history" in units else F.lit(None)
-    history = F.struct(profile.alias("profile"), _told_events().alias("events")).cast(HISTORY_TYPE)
-    return F.when(F.col("last_events").isNotNull(), history)
-
-
-def _told_events() -> Column:
-    """The last events without position, their orders numbered among the history's orders, newest first."""
-    orders = F.array_distinct(F.filter(F.transform("last_events", lambda event: event["order_id"]), F.isnotnull))
-
-    def told(event: Column, orders: Column) -> Column:
-        ordinal = (F.array_position(orders, event["order_id"]) - 1).cast("string")
-        return event.withField("order_id", ordinal).dropFields("position")
-
-    # The outer transform binds the orders to a name: written inside the inner one they are computed for each event.
-    return F.transform(F.array(orders), lambda named: F.transform("last_events", lambda event: told(event, named)))[0]
-
-
-def _profile() -> Column:
-    """Country and free attributes without nulls, sorted by name, so that equal profiles have equal JSON."""
-    attributes = F.coalesce(F.map_entries("attributes"), F.array())
-    free = F.filter(attributes, lambda entry: entry["value"].isNotNull() & (entry["key"] != "country"))
-    country = F.array(F.struct(F.lit("country").alias("key"), F.col("country").alias("value")))
-    return F.map_from_entries(F.sort_array(F.when(F.col("country").isNull(), free).otherwise(F.concat(free, country))))
+def _summaries(
+    batches: Iterator[pa.RecordBatch], as_of: date, spec: HistorySpec, units: Collection[Unit]
+) -> Iterator[pa.RecordBatch]:
+    for rows in whole_users(batches):
+        timelines = Timelines.of(rows)
+        counted = numbers(timelines, spec, as_of)
+        read = last_events(timelines, spec.last_events)
+        yield pa.record_batch(
+            {
+                "user_id": timelines.users.column("user_id"),
+                "eligible": pa.array(counted["orders"] > 0),
+                "history": histories(read),
+                "history_hash": hashes(read),
+                **{name: pa.array(values, from_pandas=True) for name, values in counted.items()},
+            }
+        )
 
 
 def measure_population(behaviour: DataFrame, spec: HistorySpec) -> Population:

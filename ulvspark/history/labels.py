@@ -2,11 +2,15 @@
 
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.history.days import local_midnight
-from ulvspark.history.numbers import BELOW_REFERENCE, NET_AMOUNT, PURCHASE, RELATION_KNOWN, share, total
+
+PURCHASE = "event_type = 'purchase'"
+RELATION_KNOWN = f"{PURCHASE} AND price_relation IS NOT NULL"
+BELOW_REFERENCE = f"{PURCHASE} AND price_relation = 'below'"
+NET_AMOUNT = "CASE event_type WHEN 'purchase' THEN amount WHEN 'return' THEN -amount END"
 
 
 def label(events: DataFrame, as_of: date, horizon_days: int, time_zone: str) -> DataFrame:
@@ -18,13 +22,24 @@ def label(events: DataFrame, as_of: date, horizon_days: int, time_zone: str) -> 
     """
     start, end = (local_midnight(day, time_zone) for day in (as_of, as_of + timedelta(days=horizon_days)))
     window = events.where((F.col("event_time") >= F.lit(start)) & (F.col("event_time") < F.lit(end)))
-    net = total(NET_AMOUNT)
-    sensitivity = share(total("amount", BELOW_REFERENCE), total("amount", RELATION_KNOWN))
+    net = _total(NET_AMOUNT)
+    sensitivity = _share(_total("amount", BELOW_REFERENCE), _total("amount", RELATION_KNOWN))
     return window.groupBy("user_id").agg(
         F.greatest(net, F.lit(0)).cast("double").alias("spend"),
         (F.count_if(F.expr(PURCHASE)) == 0).cast("int").alias("churned"),
         sensitivity.alias("price_sensitivity"),
     )
+
+
+def _total(value: str, condition: str = "TRUE") -> Column:
+    """The exact sum of the SQL expression ``value`` where ``condition`` holds, 0 where it never does."""
+    return F.coalesce(F.sum(F.when(F.expr(condition), F.expr(value))), F.lit(0))
+
+
+def _share(part: Column, whole: Column) -> Column:
+    """``part / whole`` as a DOUBLE clipped to [0, 1]; null when ``whole`` is not positive."""
+    ratio = part.cast("double") / whole.cast("double")
+    return F.when(whole > 0, F.greatest(F.lit(0.0), F.least(F.lit(1.0), ratio)))
 
 
 def training_rows(behaviour: DataFrame, labels: DataFrame) -> DataFrame:

@@ -1,122 +1,153 @@
-"""The numbers of a user: which sums one pass over the events takes, and what is computed from them.
+"""The numbers of a user as of a date, computed from whole timelines.
 
-Every sum is of decimals or integers and turns into a double only at the end, so partitioning changes no bit.
+Sums are of whole numbers, money in ten-thousandths, and turn into a double only at the end, so partitioning changes no
+bit.
 """
 
 from datetime import date
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import numpy as np
+import numpy.typing as npt
 
+from ulvspark.contract.schema import EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.days import day_number
+from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, whole_numbers
 
-PURCHASE = "event_type = 'purchase'"
-PAID_OF_LIST = f"{PURCHASE} AND list_price IS NOT NULL AND quantity IS NOT NULL AND amount IS NOT NULL"
-RELATION_KNOWN = f"{PURCHASE} AND price_relation IS NOT NULL"
-BELOW_REFERENCE = f"{PURCHASE} AND price_relation = 'below'"
+Floats = npt.NDArray[np.float64]
 
-NET_AMOUNT = "CASE event_type WHEN 'purchase' THEN amount WHEN 'return' THEN -amount END"
-"""What an event adds to net spend: purchases add, returns take away, everything else is null."""
+TEN_THOUSANDTHS = 10_000
+"""Units of money and quantity in a timeline: the scale of ``schema.MONEY``."""
 
 
-def total(value: str, condition: str = "TRUE") -> Column:
-    """The exact sum of the SQL expression ``value`` where ``condition`` holds, 0 where it never does."""
-    return F.coalesce(F.sum(F.when(F.expr(condition), F.expr(value))), F.lit(0))
-
-
-def share(part: Column, whole: Column) -> Column:
-    """``part / whole`` as a DOUBLE clipped to [0, 1]; null when ``whole`` is not positive."""
-    ratio = part.cast("double") / whole.cast("double")
-    return F.when(whole > 0, F.greatest(F.lit(0.0), F.least(F.lit(1.0), ratio)))
-
-
-def sums(spec: HistorySpec, as_of: date) -> list[Column]:
-    """Aggregates over a user's events, which carry ``day`` (local) and ``category``; ``numbers`` reads them.
-
-    The sets grow with what is distinct in a user's life, never with the number of events.
-    """
-    return [
-        *(total(NET_AMOUNT, _within(days, as_of)).alias(f"net_spend_{days}d") for days in spec.windows_days),
-        total(NET_AMOUNT).alias("net_spend"),
-        total("amount", PURCHASE).alias("bought"),
-        total("amount", "event_type = 'return'").alias("returned"),
-        total("quantity * list_price", PAID_OF_LIST).alias("list_value"),
-        total("amount", PAID_OF_LIST).alias("paid_of_list"),
-        total("amount", RELATION_KNOWN).alias("bought_known"),
-        total("amount", BELOW_REFERENCE).alias("bought_below"),
-        total("quantity", PURCHASE).alias("items"),
-        *(F.count_if(F.col("event_type") == kind).alias(f"{kind}_events") for kind in _activity_kinds(spec)),
-        F.min("day").alias("first_day"),
-        F.collect_set("day").alias("active"),
-        _set_of_bought("struct(order_id, day)").alias("order_days"),
-        _set_of_bought("product_id").alias("bought_products"),
-        _set_of_bought("substring_index(category, ' > ', 1)").alias("bought_categories"),
-    ]
-
-
-def _set_of_bought(value: str) -> Column:
-    return F.collect_set(F.when(F.expr(PURCHASE), F.expr(value)))
-
-
-def _activity_kinds(spec: HistorySpec) -> list[str]:
-    return [name.removesuffix("_events") for name in spec.count_numbers if name.endswith("_events")]
-
-
-def _within(days: int, as_of: date) -> str:
-    return f"day >= {day_number(as_of) - days}"
-
-
-def purchase_days() -> Column:
-    """The distinct local days with a purchase, oldest first, of ``order_days``."""
-    return F.sort_array(F.array_distinct(F.transform("order_days", lambda each: each["day"])))
-
-
-def numbers(spec: HistorySpec, as_of: date) -> list[Column]:
-    """``spec.numbers`` as DOUBLE, null = unknown, from ``sums``, ``purchase_days`` and ``signup``."""
-    today = day_number(as_of)
-    signup_days = today - F.unix_date("signup")
+def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
+    """``spec.numbers``, (n,) each, NaN = unknown; of a user without an event all are."""
     computed = {
-        "order_value": F.when(_orders() > 0, F.col("bought").cast("double") / _orders()),
-        "recency_days": today - F.array_max("purchase_days"),
-        "tenure_days": today - F.col("first_day"),
-        "signup_days": F.when(signup_days > 0, signup_days),
-        "orders": _orders(),
-        **{f"orders_{days}d": _orders(_within_order(days, as_of)) for days in spec.windows_days},
-        "active_days": F.size("active"),
-        **_gaps(),
-        "products": F.size("bought_products"),
-        "categories": F.size("bought_categories"),
-        "return_share": share(F.col("returned"), F.col("bought")),
-        "discount_share": share(F.col("list_value") - F.col("paid_of_list"), F.col("list_value")),
-        "below_reference_share": share(F.col("bought_below"), F.col("bought_known")),
+        **_money(timelines, spec, as_of),
+        **_counts(timelines, spec, as_of),
+        **_days(timelines, as_of),
+        **_gaps(timelines),
+        **_shares(timelines),
     }
-    known = F.col("first_day").isNotNull()
-    return [F.when(known, computed.get(name, F.col(name))).cast("double").alias(name) for name in spec.numbers]
+    active = timelines.lengths > 0
+    return {name: np.where(active, computed[name], np.nan) for name in spec.numbers}
 
 
-def _orders(order_days: Column | None = None) -> Column:
-    chosen = F.col("order_days") if order_days is None else order_days
-    return F.size(F.array_distinct(F.transform(chosen, lambda each: each["order_id"])))
+def _did(timelines: Timelines, event_type: str) -> Mask:
+    """(e,) the events of one type."""
+    found: Mask = timelines.whole("event_type") == EVENT_TYPES.index(event_type)
+    return found
 
 
-def _within_order(days: int, as_of: date) -> Column:
-    return F.filter("order_days", lambda each: each["day"] >= day_number(as_of) - days)
+def _money(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
+    amount, bought, returned = timelines.whole("amount"), _did(timelines, "purchase"), _did(timelines, "return")
 
+    def net(where: Mask) -> Floats:
+        return _units(timelines.total(amount, bought & where) - timelines.total(amount, returned & where))
 
-def _gaps() -> dict[str, Column]:
-    """Mean and population standard deviation of the days between purchase days; null under one and two gaps.
-
-    n gaps sum to the span from first to last day, so std = sqrt(n * sum(gap^2) - span^2) / n holds in integers.
-    """
-    days = F.col("purchase_days")
-    n = F.greatest(F.size(days) - 1, F.lit(0))
-    span = (F.array_max(days) - F.array_min(days)).cast("bigint")
-    squares = F.zip_with(
-        F.slice(days, 2, n), F.slice(days, 1, n), lambda late, early: ((late - early) * (late - early)).cast("bigint")
-    )
-    of_squares = F.aggregate(squares, F.lit(0).cast("bigint"), lambda so_far, square: so_far + square)
+    orders = timelines.count(_orders(timelines))
     return {
-        "gap_mean_days": F.when(n > 0, span / n),
-        "gap_std_days": F.when(n > 1, F.sqrt((n * of_squares - span * span).cast("double")) / n),
+        "net_spend": net(bought | returned),
+        **{f"net_spend_{days}d": net(_within(timelines, days, as_of)) for days in spec.windows_days},
+        "order_value": _ratio(_units(timelines.total(amount, bought)), orders),
+        "items": _units(timelines.total(timelines.whole("quantity"), bought)),
     }
+
+
+def _counts(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
+    bought, orders = _did(timelines, "purchase"), _orders(timelines)
+    product, category = timelines.whole("product"), timelines.whole("top_category")
+    distinct = {
+        "products": timelines.newest_of_each(product, bought & (product != UNKNOWN)),
+        "categories": timelines.newest_of_each(category, bought & (category != UNKNOWN)),
+        "orders": orders,
+        # An order counts where its newest event does.
+        **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
+        "active_days": timelines.newest_of_each_day(np.ones(len(timelines.events), dtype=np.bool_)),
+    }
+    kinds = {f"{kind}_events": _did(timelines, kind) for kind in EVENT_TYPES}
+    return {name: timelines.count(mask).astype(np.float64) for name, mask in (distinct | kinds).items()}
+
+
+def _days(timelines: Timelines, as_of: date) -> dict[str, Floats]:
+    today = day_number(as_of)
+    bought = timelines.newest_of_each_day(_did(timelines, "purchase"))
+    signup = whole_numbers(timelines.users.column("signup"))
+    return {
+        "recency_days": today - _newest(timelines, bought),
+        "tenure_days": today - _oldest_day(timelines),
+        "signup_days": np.where((signup != UNKNOWN) & (signup < today), today - signup.astype(np.float64), np.nan),
+    }
+
+
+def _gaps(timelines: Timelines) -> dict[str, Floats]:
+    """Mean and population standard deviation of the days between purchase days; NaN under one and two gaps.
+
+    std = sqrt(n * sum(gap^2) - sum(gap)^2) / n holds in whole numbers.
+    """
+    rows = np.flatnonzero(timelines.newest_of_each_day(_did(timelines, "purchase")))
+    user, day = timelines.user[rows], timelines.day[rows]
+    again = np.flatnonzero(np.diff(user) == 0)
+    gap = (day[again] - day[again + 1]).astype(np.float64)
+    n, span, squares = (
+        np.bincount(user[again], weights=gap**power, minlength=len(timelines.users)) for power in (0, 1, 2)
+    )
+    return {
+        "gap_mean_days": _ratio(span, n),
+        "gap_std_days": np.where(n > 1, _ratio(np.sqrt(n * squares - span * span), n), np.nan),
+    }
+
+
+def _shares(timelines: Timelines) -> dict[str, Floats]:
+    amount, bought, returned = timelines.whole("amount"), _did(timelines, "purchase"), _did(timelines, "return")
+    listed, relation = timelines.whole("list_value"), timelines.whole("price_relation")
+    has_list = bought & (listed != UNKNOWN) & (amount != UNKNOWN)
+    list_value, paid = timelines.total(listed, has_list), timelines.total(amount, has_list)
+    below = bought & (relation == PRICE_RELATIONS.index("below"))
+    return {
+        "return_share": _share(timelines.total(amount, returned), timelines.total(amount, bought)),
+        "discount_share": _share(list_value - paid, list_value),
+        "below_reference_share": _share(
+            timelines.total(amount, below), timelines.total(amount, bought & (relation != UNKNOWN))
+        ),
+    }
+
+
+def _orders(timelines: Timelines) -> Mask:
+    """The newest purchase of each order; purchases without one are of one order together."""
+    return timelines.newest_of_each(timelines.whole("order"), _did(timelines, "purchase"))
+
+
+def _within(timelines: Timelines, days: int, as_of: date) -> Mask:
+    return timelines.day >= day_number(as_of) - days
+
+
+def _newest(timelines: Timelines, where: Mask) -> Floats:
+    """(n,) day of the newest event that ``where`` holds."""
+    rows = np.flatnonzero(where)
+    users, first = np.unique(timelines.user[rows], return_index=True)
+    found = np.full(len(timelines.users), np.nan)
+    found[users] = timelines.day[rows[first]]
+    return found
+
+
+def _oldest_day(timelines: Timelines) -> Floats:
+    found = np.full(len(timelines.users), np.nan)
+    active = timelines.lengths > 0
+    found[active] = timelines.day[timelines.starts[1:][active] - 1]
+    return found
+
+
+def _units(ten_thousandths: Ints) -> Floats:
+    return ten_thousandths / TEN_THOUSANDTHS
+
+
+def _ratio(part: Floats | Ints, whole: Floats | Ints) -> Floats:
+    """NaN where ``whole`` is not positive."""
+    found: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return found
+
+
+def _share(part: Ints, whole: Ints) -> Floats:
+    found: Floats = np.clip(_ratio(part, whole), 0, 1)
+    return found

@@ -107,7 +107,8 @@ def _stage(
         judged.append(_judge(complete(mapped), mapping, target, rules))
     settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), judged), key)
     source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
-    return settled.withColumn("source_row", source_row).persist(StorageLevel.MEMORY_AND_DISK)
+    # Not in memory: what has no place there comes back from disk in blocks as large as a task's rows.
+    return settled.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
 
 
 def _nothing(spark: SparkSession, target: maps.Target) -> DataFrame:

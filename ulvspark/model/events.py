@@ -11,13 +11,10 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
+from ulvspark.contract.schema import CODED
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-
-CODES = {"event_type": EVENT_TYPES, "price_relation": PRICE_RELATIONS, "price_level": PRICE_LEVELS}
-"""Fields of a few words, read as numbers from 1; 0 is unknown."""
 
 MEASURES = 3
 """Numbers read of an event: log of the gap, whether there is one, log of the quantity."""
@@ -41,7 +38,7 @@ class Events:
     starts: Ints
     """(n + 1,): history i holds the events [starts[i], starts[i + 1])."""
     codes: dict[str, Ints]
-    """(e,) of each of ``CODES``."""
+    """(e,) of each of ``CODED``: numbers from 1, 0 is unknown."""
     same_order: Ints
     """(e,): 1 where the event belongs to the same order as the newer one."""
     measures: Floats
@@ -69,7 +66,7 @@ class Events:
 
         return cls(
             starts=starts.astype(np.int64),
-            codes={name: _codes(field(name), words) for name, words in CODES.items()},
+            codes={name: _codes(field(name), words) for name, words in CODED.items()},
             same_order=_same_order(field("order_id"), starts),
             measures=_measures(field("gap_days"), field("quantity")),
             product=_keys(field("product_key")),

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ulvspark.contract.schema import CODED
 from ulvspark.contract.spec import SequenceSpec
 from ulvspark.model.backbone import TextReader
-from ulvspark.model.events import CODES, MEASURES
+from ulvspark.model.events import MEASURES
 
 
 class EventEncoder(TextReader):
@@ -20,7 +21,7 @@ class EventEncoder(TextReader):
         super().__init__(backbone, pooling)
         self.vector_size = vector_size
         self.item = nn.Sequential(nn.LayerNorm(self.state_size), nn.Linear(self.state_size, spec.width))
-        self.fields = nn.ModuleDict({name: nn.Embedding(len(known) + 1, spec.width) for name, known in CODES.items()})
+        self.fields = nn.ModuleDict({name: nn.Embedding(len(known) + 1, spec.width) for name, known in CODED.items()})
         self.same_order = nn.Embedding(2, spec.width)
         self.place = nn.Embedding(events, spec.width)
         self.measures = nn.Linear(MEASURES, spec.width)

@@ -1,0 +1,168 @@
+"""Numbers and last events of whole users, against the same counted user by user in plain Python."""
+
+import json
+import math
+import statistics
+from datetime import date
+from itertools import groupby, pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ulvspark.contract.schema import EVENT_TYPES
+from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.days import day_number
+from ulvspark.history.last_events import hashes, histories, last_events
+from ulvspark.history.numbers import numbers
+from ulvspark.history.timelines import Timelines, whole_users
+
+AS_OF = date(2020, 6, 1)
+TODAY = day_number(AS_OF)
+SPEC = HistorySpec(windows_days=(30, 365), last_events=3)
+PURCHASE, RETURN = EVENT_TYPES.index("purchase"), EVENT_TYPES.index("return")
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(), "day": pa.int32(), "event_type": pa.int8(), "price_relation": pa.int8(),
+        "price_level": pa.int8(), "order": pa.int64(), "product": pa.int64(), "top_category": pa.int64(),
+        "quantity": pa.int64(), "amount": pa.int64(), "list_value": pa.int64(), "product_key": pa.int64(),
+        "text_key": pa.int64(), "signup": pa.int32(), "profile_key": pa.int64(),
+        "profile": pa.string(),
+    }
+)  # fmt: skip
+
+
+def few(largest: int) -> st.SearchStrategy[int | None]:
+    return st.none() | st.integers(0, largest)
+
+
+EVENT = st.fixed_dictionaries(
+    {
+        "event_type": st.integers(0, len(EVENT_TYPES) - 1), "day": st.integers(TODAY - 400, TODAY - 1),
+        "order": few(3), "product": few(3), "top_category": few(2), "quantity": few(50_000), "amount": few(90_000),
+        "list_value": few(90_000), "price_relation": few(2), "price_level": few(4), "product_key": few(9),
+        "text_key": few(9),
+    }
+)  # fmt: skip
+USERS = st.lists(st.tuples(st.booleans(), st.lists(EVENT, max_size=8)), min_size=1, max_size=5)
+
+
+def rows(users) -> pa.RecordBatch:
+    """As Spark sorts them; a user without a profile and without an event is not there."""
+    found = []
+    for name, (has_profile, events) in zip("abcde", users, strict=False):
+        told = json.dumps({"country": name})
+        found += [{"signup": TODAY - 10, "profile_key": 7, "profile": told, "user_id": name}] * has_profile
+        newest_first = sorted(events, key=lambda event: -event["day"])
+        found += [event | {"user_id": name} for event in newest_first]
+    return pa.RecordBatch.from_pylist(found, SCHEMA)
+
+
+def counted(events, has_profile: bool) -> dict[str, float]:
+    """Some of the numbers of one user, newest event first."""
+    bought = [each for each in events if each["event_type"] == PURCHASE]
+    returned = [each for each in events if each["event_type"] == RETURN]
+    days = sorted({each["day"] for each in bought})
+    gaps = [late - early for early, late in pairwise(days)]
+    recent = [each for each in bought if each["day"] >= TODAY - 30]
+    paid, back = money(bought, "amount"), money(returned, "amount")
+    listed = [each for each in bought if each["list_value"] is not None and each["amount"] is not None]
+    list_value = money(listed, "list_value")
+    return {
+        "net_spend": paid - back,
+        "net_spend_30d": money(recent, "amount") - money([e for e in returned if e["day"] >= TODAY - 30], "amount"),
+        "items": money(bought, "quantity"),
+        "orders": len({each["order"] for each in bought}),
+        "orders_30d": len({each["order"] for each in recent}),
+        "order_value": paid / len({each["order"] for each in bought}) if bought else math.nan,
+        "products": len({each["product"] for each in bought} - {None}),
+        "categories": len({each["top_category"] for each in bought} - {None}),
+        "active_days": len({each["day"] for each in events}),
+        "recency_days": TODAY - days[-1] if days else math.nan,
+        "tenure_days": TODAY - events[-1]["day"],
+        "signup_days": 10 if has_profile else math.nan,
+        "gap_mean_days": statistics.mean(gaps) if gaps else math.nan,
+        "gap_std_days": statistics.pstdev(gaps) if len(gaps) > 1 else math.nan,
+        "return_share": min(back / paid, 1) if paid else math.nan,
+        "discount_share": min(max(1 - money(listed, "amount") / list_value, 0), 1) if list_value else math.nan,
+    }
+
+
+def money(events, name: str) -> float:
+    return sum(each[name] or 0 for each in events) / 10_000
+
+
+def by_user(batch: pa.RecordBatch) -> list[tuple[bool, list[dict]]]:
+    users = [list(each) for _, each in groupby(batch.to_pylist(), key=lambda row: row["user_id"])]
+    return [(each[0]["event_type"] is None, [row for row in each if row["event_type"] is not None]) for each in users]
+
+
+@given(USERS)
+def test_numbers_are_those_of_each_user_alone(users):
+    batch = rows(users)
+    assume(len(batch))
+    found = numbers(Timelines.of(batch), SPEC, AS_OF)
+    assert found.keys() == set(SPEC.numbers)
+    for place, (has_profile, events) in enumerate(by_user(batch)):
+        if not events:
+            assert all(np.isnan(values[place]) for values in found.values())
+            continue
+        for name, value in counted(events, has_profile).items():
+            assert found[name][place] == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True), name
+
+
+@given(USERS)
+def test_last_events_are_those_of_each_user_alone(users):
+    batch = rows(users)
+    assume(len(batch))
+    read = last_events(Timelines.of(batch), SPEC.last_events)
+    told, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(read).to_pylist()
+    for history, digest, (has_profile, events) in zip(told, hashed, by_user(batch), strict=True):
+        assert (history is None) == (digest is None) == (not events)
+        if events:
+            assert history["profile"] == ({"country": events[0]["user_id"]} if has_profile else None)
+            newest = events[: SPEC.last_events]
+            assert [EVENT_TYPES.index(event["event_type"]) for event in history["events"]] == [
+                event["event_type"] for event in newest
+            ]
+            days = [*(event["day"] for event in events), None]
+            gaps = [late - early if early is not None else None for late, early in pairwise(days)]
+            assert [event["gap_days"] for event in history["events"]] == gaps[: SPEC.last_events]
+            orders = list(dict.fromkeys(event["order"] for event in newest if event["order"] is not None))
+            ordinals = [None if event["order"] is None else str(orders.index(event["order"])) for event in newest]
+            assert [event["order_id"] for event in history["events"]] == ordinals
+
+
+A_LIFE = [
+    {"event_type": 2, "day": TODAY - 1, "order": 5, "product_key": 1, "quantity": None},
+    {"event_type": 0, "day": TODAY - 9, "order": 5, "product_key": 1, "quantity": 10_000, "price_relation": 1},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event_type": 3}, {"day": TODAY - 8}, {"order": None}, {"product_key": 2}, {"product_key": None},
+        {"quantity": 0}, {"text_key": 1}, {"price_relation": 1}, {"price_level": 1},
+    ],
+)  # fmt: skip
+def test_the_hash_is_of_all_that_is_read(change):
+    def digest(*events):
+        return hashes(last_events(Timelines.of(rows([(True, list(events))])), 3))[0].as_py()
+
+    newest, oldest = ({"text_key": None, "price_level": None, "price_relation": None} | each for each in A_LIFE)
+    assert digest(newest | change, oldest) != digest(newest, oldest)
+    assert digest(newest | {"order": 8}, oldest | {"order": 8}) == digest(newest, oldest), "ids of orders do not count"
+
+
+@given(USERS, st.integers(1, 9), st.integers(1, 5))
+def test_batches_end_where_users_end(users, at_least, size):
+    batch = rows(users)
+    pieces = [batch.slice(start, size) for start in range(0, len(batch), size)]
+    found = list(whole_users(iter(pieces), at_least))
+    assert [row for each in found for row in each.to_pylist()] == batch.to_pylist()
+    seen = [set(each.column("user_id").to_pylist()) for each in found]
+    assert sum(map(len, seen)) == len(set().union(*seen)), "no user is in two"
+    assert all(len(each) >= at_least for each in found[:-1])

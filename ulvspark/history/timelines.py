@@ -1,0 +1,118 @@
+"""Whole users' events as flat arrays: one user after another, each one's newest event first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+UNKNOWN = int(np.iinfo(np.int64).min)
+"""Stands in an array for a whole number that is not known."""
+
+ROWS = 100_000
+"""Read at once, and the rest of the last user's: enough that what a call costs does not show."""
+
+
+def whole_users(batches: Iterator[pa.RecordBatch], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches that end where a user ends, of ``rows`` or more; the last may be smaller.
+
+    The rows of a user follow each other in ``batches``.
+    """
+    kept: list[pa.RecordBatch] = []
+    for batch in batches:
+        if not len(batch):
+            continue
+        users = batch.column("user_id")
+        last_user = pc.index(users, users[-1]).as_py()
+        can_end = last_user > 0 or (kept and kept[-1].column("user_id")[-1] != users[0])
+        if can_end and sum(map(len, kept)) + last_user >= rows:
+            yield pa.concat_batches([*kept, batch.slice(0, last_user)])
+            kept, batch = [], batch.slice(last_user)  # noqa: PLW2901 - what is left of it
+        kept.append(batch)
+    if kept:
+        yield pa.concat_batches(kept)
+
+
+@dataclass(frozen=True)
+class Timelines:
+    """What n users did: e events in all."""
+
+    users: pa.RecordBatch
+    """n rows: what is known of each user, null where nothing is."""
+    events: pa.RecordBatch
+    """e rows."""
+    starts: Ints
+    """(n + 1,): user i did the events [starts[i], starts[i + 1])."""
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch) -> Self:
+        """From rows of whole users: each one's profile, which has no ``event_type``, then events, newest first."""
+        ids, is_event = rows.column("user_id"), pc.is_valid(rows.column("event_type"))
+        begins = np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
+        first = np.flatnonzero(begins)
+        events = np.add.reduceat(is_event.to_numpy(zero_copy_only=False).astype(np.int64), first)
+        return cls(rows.take(pa.array(first)), rows.filter(is_event), np.append(0, np.cumsum(events)))
+
+    def whole(self, name: str) -> Ints:
+        """(e,) a column of whole numbers, ``UNKNOWN`` where it is null."""
+        return whole_numbers(self.events.column(name))
+
+    @property
+    def lengths(self) -> Ints:
+        """(n,) events of each user."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def user(self) -> Ints:
+        """(e,) which user did it."""
+        return np.repeat(np.arange(len(self.users)), self.lengths)
+
+    @cached_property
+    def position(self) -> Ints:
+        """(e,) 0 at a user's newest event."""
+        return np.arange(len(self.events)) - self.starts[self.user]
+
+    @cached_property
+    def day(self) -> Ints:
+        """(e,) local days since 1970-01-01."""
+        return self.whole("day")
+
+    def total(self, values: Ints, where: Mask) -> Ints:
+        """(n,) exact sums over the events ``where`` holds and the value is known."""
+        so_far: Ints = np.append(0, np.cumsum(np.where(where & (values != UNKNOWN), values, 0)))
+        return so_far[self.starts[1:]] - so_far[self.starts[:-1]]
+
+    def count(self, where: Mask) -> Ints:
+        """(n,) events for which ``where`` holds."""
+        return self.total(where.astype(np.int64), where)
+
+    def newest_of_each(self, values: Ints, where: Mask) -> Mask:
+        """(e,) the newest event of each distinct value of a user, of those ``where`` holds; ``UNKNOWN`` is one, too."""
+        rows = np.flatnonzero(where)
+        repeated = pd.DataFrame({"user": self.user[rows], "value": values[rows]}).duplicated()
+        found = np.zeros(len(self.events), dtype=np.bool_)
+        found[rows[~repeated.to_numpy()]] = True
+        return found
+
+    def newest_of_each_day(self, where: Mask) -> Mask:
+        """(e,) the newest event of each of a user's days, of those ``where`` holds."""
+        rows = np.flatnonzero(where)
+        later = (np.diff(self.user[rows]) != 0) | (np.diff(self.day[rows]) != 0)
+        found = np.zeros(len(self.events), dtype=np.bool_)
+        found[rows[np.append(True, later)[: len(rows)]]] = True
+        return found
+
+
+def whole_numbers(column: pa.Array) -> Ints:
+    """A column of whole numbers or days, ``UNKNOWN`` where it is null."""
+    numbers = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
+    found: Ints = pc.fill_null(numbers.cast(pa.int64()), UNKNOWN).to_numpy()
+    return found
