@@ -28,7 +28,7 @@ from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide
-from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_histories
+from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_hashes
 from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.scores import ScoreFacts, score_rows
 from ulvspark.scoring.sizing import sizing
@@ -240,13 +240,13 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vec
         run.versions_read[name] = warehouse.version(name)
         everyone = warehouse.read(behaviour_table)
         known = warehouse.read(name, run.versions_read[name])
-        missing = missing_histories(everyone, known, scoring.manifest.user_encoder_version)
-        number = missing.select("history_hash").distinct().count()
+        missing = missing_hashes(everyone, known, scoring.manifest.user_encoder_version)
+        number = missing.count()
         stage.count("histories_encoded", number)
         stage.count("histories_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
         if number:
             version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
-            vectors = encode(missing, number, model, text_vectors, version, now, scoring.config.encode)
+            vectors = encode(everyone, missing, number, model, text_vectors, version, now, scoring.config.encode)
             run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
 
 

@@ -19,6 +19,9 @@ from ulvspark.model.predictor import Predictor
 from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
 
+FEW = 200_000
+"""Hashes that every executor may hold, so that only the histories behind them are shuffled."""
+
 
 class EncodeConfig(Strict):
     """How encoding is spread over tasks. Nothing here changes a vector."""
@@ -39,15 +42,16 @@ def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFra
     return ours.select("history_hash", "vector").dropDuplicates(["history_hash"])
 
 
-def missing_histories(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
-    """history_hash and history of users whose history one encoder has not read; several may have done the same."""
-    # Hashes alone: a row per hash would be found by shuffling the vectors, too.
+def missing_hashes(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
+    """history_hash of the histories that one encoder has not read."""
+    # Hashes alone: neither vectors nor histories are shuffled to find out.
     known = user_vectors.where(F.col("user_encoder_version") == user_encoder_version).select("history_hash")
-    histories = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash", "history")
-    return histories.join(known, "history_hash", "left_anti")
+    hashes = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash")
+    return hashes.join(known, "history_hash", "left_anti").distinct()
 
 
 def encode(
+    behaviour: DataFrame,
     missing: DataFrame,
     number: int,
     bundle: str,
@@ -56,21 +60,29 @@ def encode(
     now: datetime,
     config: EncodeConfig,
 ) -> DataFrame:
-    """``missing`` histories, ``number`` different ones, as rows of ``user_vectors``.
+    """The ``number`` histories of ``behaviour`` whose hash is ``missing``, as rows of ``user_vectors``.
 
     ``bundle`` and, of unit ``event``, the vectors of ``texts`` are the names they were shipped under.
     """
-    cores = missing.sparkSession.sparkContext.defaultParallelism
+    cores = behaviour.sparkSession.sparkContext.defaultParallelism
     # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
     per_task = config.histories_per_task if texts is None else config.sequences_per_task
     tasks = max(cores, -(-number // per_task))
-    # By hash, so that the same histories meet and nothing is shuffled twice.
-    each = missing.repartition(tasks, "history_hash").dropDuplicates(["history_hash"])
-    vectors = each.mapInArrow(
+    vectors = _histories(behaviour, missing, number, tasks).mapInArrow(
         partial(_encode_batches, bundle=bundle, texts=texts), "history_hash STRING, vector BINARY"
     )
     facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
+
+
+def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int) -> DataFrame:
+    """Each missing history once, shuffled at most once, by hash."""
+    histories = behaviour.select("history_hash", "history")
+    if number <= FEW:
+        chosen = histories.join(F.broadcast(missing), "history_hash", "left_semi").repartition(tasks, "history_hash")
+    else:
+        chosen = histories.repartition(tasks, "history_hash").join(missing, "history_hash", "left_semi")
+    return chosen.dropDuplicates(["history_hash"])
 
 
 def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None) -> Iterator[pa.RecordBatch]:
