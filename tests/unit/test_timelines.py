@@ -145,7 +145,7 @@ A_LIFE = [
     "change",
     [
         {"event_type": 3}, {"day": TODAY - 8}, {"order": None}, {"product_key": 2}, {"product_key": None},
-        {"quantity": 0}, {"text_key": 1}, {"price_relation": 1}, {"price_level": 1},
+        {"quantity": 0}, {"quantity": 10**17}, {"text_key": 1}, {"price_relation": 1}, {"price_level": 1},
     ],
 )  # fmt: skip
 def test_the_hash_is_of_all_that_is_read(change):

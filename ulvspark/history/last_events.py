@@ -68,7 +68,7 @@ def histories(timelines: Timelines) -> pa.Array:
     fields |= {name: events.column(name) for name in events.schema.names if name in fields}
     fields |= {name: _words(events.column(name), known) for name, known in CODED.items()}
     fields["order_id"] = events.column("order").cast(pa.string())
-    fields["quantity"] = pc.divide(events.column("quantity").cast(pa.float64()), TEN_THOUSANDTHS)
+    fields["quantity"] = pc.divide(events.column("quantity").cast(pa.float64(), safe=False), TEN_THOUSANDTHS)
     told = pa.StructArray.from_arrays(list(fields.values()), list(fields))
     lists = pa.ListArray.from_arrays(pa.array(timelines.starts, pa.int32()), told)
     nobody = pa.array(timelines.lengths == 0)
