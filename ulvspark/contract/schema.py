@@ -134,9 +134,8 @@ HISTORY_TYPE = (
 )
 """What is read of a user: the profile, null where it is empty, and the last N events, newest first.
 
-Profile and words are there for the unit of text ``history``. For the unit ``event`` keys stand for the words: hashes
-of those of the product and of the event's own text, the keys of ``text_vectors``. Training has both; what is not
-carried is null.
+Keys are hashes of the product's words and of the event's own text: those of ``text_vectors``. Profile and words are
+there where the unit of text ``history`` is read, else they are null.
 
 ``gap_days`` is the whole local days since the event before (older); null for a user's first event.
 ``order_id`` is a per-history ordinal (\"0\" is the newest order), never the platform's id.

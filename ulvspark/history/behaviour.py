@@ -34,7 +34,7 @@ def build(
     Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
     history_hash (SHA-256 of what the history holds), then ``spec.numbers`` as DOUBLE, null = unknown. Without an
     event before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
-    A history carries what ``units`` read: words and profile, or keys in their stead.
+    A history carries the keys of its texts and, where ``units`` read them, the words and the profile.
 
     Events and users are shuffled once, together, and sorted; arrays then hold a few thousand users at a time, and all
     events of one. The catalogue joins by broadcast where it is small enough.

@@ -112,7 +112,6 @@ class Timelines:
 
 
 def whole_numbers(column: pa.Array) -> Ints:
-    """A column of whole numbers or days, ``UNKNOWN`` where it is null."""
-    numbers = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
-    found: Ints = pc.fill_null(numbers.cast(pa.int64()), UNKNOWN).to_numpy()
+    """A column of whole numbers, ``UNKNOWN`` where it is null."""
+    found: Ints = pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy()
     return found

@@ -81,7 +81,9 @@ def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int
     if number <= FEW:
         chosen = histories.join(F.broadcast(missing), "history_hash", "left_semi").repartition(tasks, "history_hash")
     else:
-        chosen = histories.repartition(tasks, "history_hash").join(missing, "history_hash", "left_semi")
+        chosen = histories.repartition(tasks, "history_hash").join(
+            missing.repartition(tasks, "history_hash"), "history_hash", "left_semi"
+        )
     return chosen.dropDuplicates(["history_hash"])
 
 
