@@ -1,10 +1,11 @@
 """Scoring texts in Spark: this project beside what one would otherwise write, in one run, on the same cores and texts.
 
-    python -m benchmarks.bench [--bundle FOLDER] [--warehouse ROOT] [--users 400] [--rounds 3] [--quick]
+    python -m benchmarks.bench [--bundle FOLDER] [--event-bundle FOLDER] [--warehouse ROOT] [--users 400] [--rounds 3]
 
 The ways run in turn, round by round, so that what else the machine does hits all of them; each is warm when the clock
 starts. Without --bundle, MiniLM with untrained heads is read. Texts are made up, with lognormal lengths; --warehouse
-adds the real ones of its training set. Written to benchmarks/results/ as JSON and Markdown.
+adds the real ones of its training set. Unit event, whose texts were read before, follows beside the same usual rate.
+Written to benchmarks/results/ as JSON and Markdown.
 """
 
 import argparse
@@ -16,13 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from benchmarks import contenders, in_spark, limits, memory, results, sequences, texts
+from benchmarks import contenders, in_spark, memory, results, sequences, texts
 from benchmarks.results import Measured, Result
 from benchmarks.texts import Users
 from benchmarks.untrained import untrained_bundle
+from ulvspark.history.last_events import RECORD
+from ulvspark.model import bare
+from ulvspark.warehouse.session import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 CHANGED = "1 % changed"
@@ -30,7 +34,6 @@ COPIES = 100
 """Times that the users stand in a night with few changes, else it would be over before it is measured."""
 REMEMBERED = (contenders.USUAL, *(name for name in contenders.ENCODERS if name.startswith("ulvspark")))
 """Ways whose workers are measured."""
-SCHEMA = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = args.bundle or untrained_bundle(args.base, args.max_tokens, Path(scratch) / "bundle")
         bundle = str(Path(folder).resolve())
         session = spark(args.cores)
-        bare = limits.rates(contenders.backbone(bundle), rounds)
+        bare_rates = bare.rates(contenders.backbone(bundle), rounds)
         sets = [run(session, users, bundle, rounds, Path(scratch)) for users in sets_of_users(args, bundle, number)]
         sets.append(run_sequences(session, sets[0].results[0], number * COPIES, event_bundle(args, scratch), rounds))
-    about = results.machine(args.cores) | {"rounds": rounds, "bare_tokens_per_second": bare}
+    about = results.machine(args.cores) | {"rounds": rounds, "bare_tokens_per_second": bare_rates}
     written = results.write(Path(args.out), about, sets)
     print(f"\n{written.read_text()}\nwritten to {written}")
     return 0
@@ -69,10 +72,11 @@ def spark(cores: int) -> SparkSession:
     # Workers import this folder's modules, and compute with one thread each.
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "PYSPARK_PYTHON": sys.executable}
-    settings = {
+    # As in production, without the parts of Delta, which would have to be fetched.
+    settings = {name: value for name, value in SETTINGS.items() if "delta" not in value} | {
         "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": str(cores),
-        "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.python.worker.reuse": "true",
-        "spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1",
+        "spark.ui.showConsoleProgress": "false",
     }  # fmt: skip
     builder = SparkSession.builder.master(f"local[{cores}]").appName("bench")
     for key, value in settings.items():
@@ -94,7 +98,7 @@ def sets_of_users(args: argparse.Namespace, bundle: str, number: int) -> list[Us
 def run(session: SparkSession, users: Users, bundle: str, rounds: int, scratch: Path) -> Measured:
     """Every way on one set of users; the first is the usual recipe."""
     print(users.describe(), flush=True)
-    frame = _frame(session, users)
+    frame = in_spark.frame(session, users)
     ways = prepared(frame, users, bundle)
     tiers: dict[str, np.ndarray] = {}
     for number in range(rounds):
@@ -126,9 +130,9 @@ def run_sequences(session: SparkSession, usual: Result, number: int, bundle: str
     """Unit event, whose texts were read before, beside the rate of ``usual``."""
     with tempfile.TemporaryDirectory() as scratch:
         frame, population = sequences.made_up(session, number, bundle, Path(scratch))
+        (mean,) = frame.agg(F.avg(F.length("sequence")) / RECORD.itemsize).first() or (0.0,)
         results = timed(sequences.ways(frame, bundle, population, scratch), number, rounds)
-    mean, read = sequences.MEAN_EVENTS, f"{sequences.TEXTS:,}"
-    described = f"{number:,} made-up users of {mean} events on average, {read} texts read before"
+    described = f"{number:,} made-up users of {mean:.0f} events on average, {sequences.TEXTS:,} texts read before"
     return Measured(described, None, [usual, *results])
 
 
@@ -160,14 +164,6 @@ def prepared(frame: DataFrame, users: Users, bundle: str) -> list[tuple[Result, 
             result = Result(f"{name}, {CHANGED}", known.count())
             ways.append((result, in_spark.scored(name, known, bundle, users.population)))
     return ways
-
-
-def _frame(session: SparkSession, users: Users) -> DataFrame:
-    rows = users.rows.assign(vector=pd.Series([None] * len(users.rows), dtype=object))
-    cores = session.sparkContext.defaultParallelism
-    frame = session.createDataFrame(rows, SCHEMA).repartition(cores).cache()
-    frame.count()
-    return frame
 
 
 if __name__ == "__main__":

@@ -8,15 +8,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark.ml.functions import predict_batch_udf
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType
 
 from benchmarks import contenders
+from benchmarks.texts import Users
 from ulvspark.history.population import Population
-from ulvspark.scoring.encode import vectors_from_bytes
+from ulvspark.scoring.vectors import bytes_of, vectors_of
 
+SCHEMA = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"
 READ = ("profile", "events", "numbers")
+
+
+def frame(session: SparkSession, users: Users) -> DataFrame:
+    """Rows of ``users``, whose vectors are not known yet, in memory; a part a core."""
+    rows = users.rows.assign(vector=pd.Series([None] * len(users.rows), dtype=object))
+    made = session.createDataFrame(rows, SCHEMA).repartition(session.sparkContext.defaultParallelism).cache()
+    made.count()
+    return made
 
 
 def scored(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
@@ -70,8 +80,10 @@ def _arrow(
         new = frame["vector"].isna().to_numpy()
         if new.any():
             made = encode(frame.loc[new, "profile"].tolist(), frame.loc[new, "events"].tolist())
-            frame.loc[new, "vector"] = pd.Series([row.tobytes() for row in made], index=frame.index[new], dtype=object)
-        tier = contenders.tiers(bundle, vectors_from_bytes(frame["vector"]), frame["numbers"], population)
+            frame.loc[new, "vector"] = pd.Series(bytes_of(made).to_pylist(), index=frame.index[new], dtype=object)
+        tier = contenders.tiers(
+            bundle, vectors_of(pa.array(frame["vector"], pa.binary())), frame["numbers"], population
+        )
         yield pa.record_batch({
             "id": batch.column("id"),
             "tier": pa.array(tier.astype(np.int32)),

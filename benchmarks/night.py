@@ -1,32 +1,41 @@
 """What a night costs, and the night after in which few users did something.
 
-    python -m benchmarks.night --warehouse ROOT --models ROOT --as-of DATE [--changed 0.01]
+    python -m benchmarks.night --warehouse ROOT --models ROOT --as-of DATE [--changed 0.01] [--usual 400]
 
 Two runs of jobs/score_users.py on a copy of a loaded warehouse: of DATE with empty caches of users, and of the day
 after, before which a share of the users bought once more. Prints the seconds of each stage, the rates, what was read
 and reused, and the memory of all processes together (proportional set size, so that shared pages count once).
+
+Before them, in the same session, the usual recipe (benchmarks.contenders) reads --usual users with all cores; what it
+would need for all users is extrapolated from that rate.
 """
 
 import argparse
 import json
 import logging
+import os
 import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks import contenders, in_spark, texts
+from benchmarks.untrained import untrained_bundle
 from jobs import score_users
 from ulvspark.contract import schema
 from ulvspark.contract.config import parse_date
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
 
+ROOT = Path(__file__).parents[1]
 SOURCES = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
 KEPT = (*SOURCES, schema.TEXT_VECTORS.name)
 
@@ -36,15 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_of = parse_date(args.as_of)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch) / "warehouse"
-        for name in KEPT:
-            if (Path(args.warehouse) / name).exists():
-                shutil.copytree(Path(args.warehouse) / name, root / name)
+        root = copy_kept(Path(args.warehouse), Path(scratch) / "warehouse")
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         warehouse = Warehouse(get_session("night", str(root)), str(root))
+        usual = usual_rate(warehouse.spark, args.usual, Path(scratch))
         first = night(warehouse, args.models, as_of)
         change(warehouse, as_of, args.changed)
         second = night(warehouse, args.models, as_of + timedelta(days=1))
     found = {"first": first, "second": second}
+    for each in found.values():
+        each["metrics"] |= beside(usual, each["counts"]["scored"], each["metrics"]["seconds_total"])
     sys.stdout.write(table(found))
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -58,8 +68,37 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--models", required=True, metavar="ROOT")
     found.add_argument("--as-of", required=True, metavar="DATE")
     found.add_argument("--changed", type=float, default=0.01, help="share of users who buy before the second night")
+    found.add_argument("--usual", type=int, default=400, help="users that the usual recipe reads")
     found.add_argument("--json", metavar="FILE", help="where the figures go as well")
     return found
+
+
+def usual_rate(session: SparkSession, number: int, scratch: Path) -> float:
+    """Users a second of the usual recipe: MiniLM on texts padded to 256 tokens, a process a core."""
+    bundle = str(untrained_bundle("minilm", 256, scratch / "usual"))
+    own = contenders.reader(bundle)
+    history = contenders.predictor(bundle).manifest.history
+    users = texts.synthetic(number, own.tokenizer, own.spec, history)
+    way = in_spark.scored(contenders.USUAL, in_spark.frame(session, users), bundle, users.population)
+    # Once before the clock starts, so that models are loaded.
+    way.collect()
+    started = time.perf_counter()
+    way.collect()
+    return number / (time.perf_counter() - started)
+
+
+def beside(usual: float, users: float, seconds: float) -> dict[str, float]:
+    """What the usual recipe would need for the same users, and by how much a night was faster."""
+    needed = users / usual
+    return {"usual_users_per_second": usual, "usual_seconds": needed, "times_as_fast": needed / seconds}
+
+
+def copy_kept(warehouse: Path, to: Path) -> Path:
+    """A copy without what runs of scoring left, but the vectors of texts."""
+    for name in KEPT:
+        if (warehouse / name).exists():
+            shutil.copytree(warehouse / name, to / name)
+    return to
 
 
 def night(warehouse: Warehouse, models: str, as_of: date) -> dict[str, dict[str, float]]:

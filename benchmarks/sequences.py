@@ -13,20 +13,24 @@ from pyspark.sql import functions as F
 
 from benchmarks.contenders import predictor
 from ulvspark.contract.schema import CODED
+from ulvspark.history.last_events import RECORD, sequences
+from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.population import Population
 from ulvspark.model import golden
 from ulvspark.model.events import Events
 from ulvspark.model.reading import EventReader
 from ulvspark.model.text_vectors import TextVectors
+from ulvspark.scoring.vectors import bytes_of, vectors_of
 
 MEAN_EVENTS, SIGMA = 19, 0.8
+"""Of what users did; of the most active ones only the last events are read."""
 TEXTS = 200_000
 OURS = "ulvspark, unit event"
 CHANGED = f"{OURS}, 1 % changed"
 
 
 def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> tuple[DataFrame, Population]:
-    """id, events, numbers and vector (null) of ``number`` users; the texts' vectors lie in ``scratch``."""
+    """id, sequence, numbers and vector (null) of ``number`` users; the texts' vectors lie in ``scratch``."""
     dice, own = np.random.default_rng(0), predictor(bundle)
     known = golden.make_users(own.manifest.history)
     numbers = known.numbers.to_numpy(np.float64)[dice.integers(0, len(known.numbers), number)]
@@ -34,7 +38,7 @@ def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> t
     lengths = lengths.astype(int).clip(1, own.manifest.history.last_events)
     table = {
         "id": pa.array(range(number)),
-        "events": _events(dice, lengths),
+        "sequence": _sequences(dice, lengths),
         "numbers": pa.array(list(numbers), pa.list_(pa.float64())),
         "vector": pa.nulls(number, pa.binary()),
     }
@@ -44,18 +48,15 @@ def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> t
     return frame.repartition(session.sparkContext.defaultParallelism).cache(), known.population
 
 
-def _events(dice: np.random.Generator, lengths: np.ndarray) -> pa.ListArray:
-    total = int(lengths.sum())
-    words = {name: pa.array(dice.choice(known, total)) for name, known in CODED.items()}
+def _sequences(dice: np.random.Generator, lengths: np.ndarray) -> pa.BinaryArray:
+    records = np.zeros(int(lengths.sum()), RECORD)
+    for name, known in CODED.items():
+        records[name] = dice.integers(0, len(known), len(records))
+    records["order"], records["gap_days"] = dice.integers(0, 9, len(records)), dice.integers(0, 30, len(records))
+    records["quantity"] = dice.integers(0, TEN_THOUSANDTHS, len(records))
     # Few products are seen by many: squared, as the simulator has it.
-    keys = pa.array(1 + (dice.random(total) ** 2 * TEXTS).astype(np.int64))
-    fields = {
-        **words, "order_id": pa.array(dice.integers(0, 9, total).astype(str)),
-        "gap_days": pa.array(dice.integers(0, 30, total), pa.int32()), "quantity": pa.array(dice.random(total)),
-        "product_key": keys, "text_key": pa.nulls(total, pa.int64()),
-    }  # fmt: skip
-    structs = pa.StructArray.from_arrays(list(fields.values()), list(fields))
-    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)), pa.int32()), structs)
+    records["product_key"] = 1 + (dice.random(len(records)) ** 2 * TEXTS).astype(np.int64)
+    return sequences(records, np.append(0, np.cumsum(lengths)))
 
 
 def _width(bundle: str) -> int:
@@ -92,21 +93,19 @@ def _tiers(
 
 def _vectors(batches: Iterator[pa.RecordBatch], bundle: str, scratch: str) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        rows = [row.tobytes() for row in _encoded(batch, bundle, scratch)]
-        yield pa.record_batch({"id": batch.column("id"), "vector": pa.array(rows, pa.binary())})
+        yield pa.record_batch({"id": batch.column("id"), "vector": bytes_of(_encoded(batch, bundle, scratch))})
 
 
 def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
     """Vectors of users: those that are known, and the others' read."""
     new = batch.column("vector").is_null().to_numpy(zero_copy_only=False)
-    read = _reader(bundle).encode_events(Events.of_arrow(batch.column("events").filter(pa.array(new))), _texts(scratch))
+    events = Events.of_sequences(batch.column("sequence").filter(pa.array(new)))
+    read = _reader(bundle).encode_events(events, _texts(scratch))
     encoded = np.empty((len(batch), read.shape[1]), np.float32)
-    encoded[new], encoded[~new] = read, _floats(batch.column("vector").drop_null(), read.shape[1])
+    encoded[new] = read
+    if not new.all():
+        encoded[~new] = vectors_of(batch.column("vector").drop_null())
     return encoded
-
-
-def _floats(column: pa.BinaryArray, width: int) -> np.ndarray:
-    return np.frombuffer(b"".join(column.to_pylist()), dtype="<f4").reshape(len(column), width)
 
 
 @cache

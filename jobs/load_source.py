@@ -145,9 +145,8 @@ def _merge(run: RunLog, target: schema.Table, frame: DataFrame) -> None:
 
 def _stamped(warehouse: Warehouse, events: DataFrame) -> DataFrame:
     known = warehouse.read(schema.EVENTS.name)
-    return stamp(
-        changed_events(events, known).persist(StorageLevel.DISK_ONLY), known, warehouse.read(schema.PRODUCTS.name)
-    )
+    changed = changed_events(events, known).persist(StorageLevel.DISK_ONLY)
+    return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
 
 
 def _show(source: SourceConfig, warehouse: Warehouse, counts: Mapping[str, int]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -30,13 +31,14 @@ from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_hashes
 from ulvspark.scoring.migration import migrate
+from ulvspark.scoring.reading import Reading
 from ulvspark.scoring.scores import ScoreFacts, score_rows
 from ulvspark.scoring.sizing import sizing
 from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.publish import publish, staging
 from ulvspark.warehouse.retention import RetentionConfig, forget_stale
 from ulvspark.warehouse.runs import RunLog, new_run_id
-from ulvspark.warehouse.session import get_session, shuffled_bytes
+from ulvspark.warehouse.session import get_session, peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 from ulvspark.warehouse.verify import VerifyLimits, verify
 
@@ -144,11 +146,11 @@ def _forget_stale(scoring: Scoring) -> None:
 
 
 def _report_sizing(run: RunLog) -> None:
-    found = sizing(run.counts, run.seconds)
-    found["bytes_shuffled"] = float(shuffled_bytes(run.warehouse.spark))
+    found, spark = sizing(run.counts, run.seconds), run.warehouse.spark
+    found |= {"bytes_shuffled": float(shuffled_bytes(spark)), "peak_memory_gb": peak_memory_gb(spark)}
     run.metrics.update(found)
     for name, value in found.items():
-        logger.info("%s: %s", name.replace("_", " "), f"{value:,.1f}")
+        logger.info("%s: %s", name.replace("_", " "), f"{value:,.1f}" if value >= 10 else f"{value:.2g}")
 
 
 def _fetch_bundle(run: RunLog, models: str, name: str, into: Path) -> tuple[Path, Manifest]:
@@ -181,8 +183,8 @@ def _stage_behaviour(scoring: Scoring, table: str) -> None:
         run.versions_read.update({name: warehouse.version(name) for name in READ})
         events, products, users = (warehouse.read(name, run.versions_read[name]) for name in READ)
         spec, time_zone = scoring.manifest.history, scoring.settings.time_zone
-        unit = scoring.manifest.network.unit
-        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone, [unit]), table)
+        words = scoring.manifest.network.unit == "history"
+        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone, words), table)
         users, scored = warehouse.read(table).agg(F.count("user_id"), F.count("history_hash")).collect()[0]
         stage.count("users", users)
         stage.count("scored", scored)
@@ -219,16 +221,25 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
         run.versions_read[name] = warehouse.version(name)
         events, products = (warehouse.read(each, run.versions_read[each]) for each in READ[:2])
         used = texts.used_texts(warehouse.read(behaviour_table), events, products)
-        missing = texts.missing_texts(used, warehouse.read(name, run.versions_read[name]), version)
-        number = missing.count()
-        stage.count("texts_encoded", number)
-        stage.count("texts_reused", used.count() - number)
-        if number:
-            per_task = scoring.config.encode.texts_per_task
-            vectors = texts.encode_texts(missing, number, model, version, datetime.now(UTC), per_task)
-            run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
+        marked = texts.with_known(used, warehouse.read(name, run.versions_read[name]), version)
+        found = marked.persist(StorageLevel.DISK_ONLY)
+        total, reused = found.agg(F.count("text_key"), F.count("known")).collect()[0]
+        stage.count("texts_encoded", total - reused)
+        stage.count("texts_reused", reused)
+        if total > reused:
+            _read_texts(scoring, found.where(F.col("known").isNull()), total - reused, model, version)
+        found.unpersist()
         known = texts.known_texts(warehouse.read(name, run.versions_read[name]), version)
         return texts.ship_vectors(warehouse.spark.sparkContext, known, f"texts-{run.run_id}")
+
+
+def _read_texts(scoring: Scoring, missing: DataFrame, number: int, model: str, version: str) -> None:
+    run, warehouse, name = scoring.run, scoring.warehouse, schema.TEXT_VECTORS.name
+    reading, now = Reading.start(warehouse.spark.sparkContext), datetime.now(UTC)
+    per_task = scoring.config.encode.texts_per_task
+    vectors = texts.encode_texts(missing, number, model, version, now, per_task, reading)
+    run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
+    run.metrics.update(reading.metrics())
 
 
 def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vectors: str | None) -> None:
@@ -246,8 +257,10 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vec
         stage.count("histories_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
         if number:
             version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
-            vectors = encode(everyone, missing, number, model, text_vectors, version, now, scoring.config.encode)
+            reading, config = Reading.start(warehouse.spark.sparkContext), scoring.config.encode
+            vectors = encode(everyone, missing, number, model, text_vectors, version, now, config, reading)
             run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
+            run.metrics.update(reading.metrics())
 
 
 def _decide(scoring: Scoring, behaviour_table: str, population: Population, model: str, table: str) -> DataFrame:

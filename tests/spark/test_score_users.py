@@ -133,6 +133,9 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
         "encoders_forgotten": 0,
     }
     assert not any("stability" in name for name in run.metrics), "there is no date before"
+    assert run.metrics["tokens_per_second_and_task"] > 0
+    assert 0 < run.metrics["share_of_bare_matrix_speed"] <= 1
+    assert 0 < run.metrics["peak_memory_gb"] < 1000
     assert run.versions_read.keys() >= {"events", "products", "users"}
     assert run.versions_written.keys() == {"populations", "user_vectors", "ulv_scores_history", "ulv_scores"}
     assert list(Path(first_night.root).glob("staging*")) == []

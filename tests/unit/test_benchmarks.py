@@ -22,3 +22,8 @@ def test_nights_stand_side_by_side():
 
 def test_memory_counts_this_process():
     assert 0.01 < night.tree_gb() < 1000
+
+
+def test_a_night_stands_beside_the_usual_recipe():
+    found = night.beside(usual=4.0, users=1000, seconds=10.0)
+    assert found == {"usual_users_per_second": 4.0, "usual_seconds": 250.0, "times_as_fast": 25.0}

@@ -11,7 +11,7 @@ from torch import nn
 from tests import tiny
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec
-from ulvspark.model import agreement, bundle, golden
+from ulvspark.model import agreement, bare, bundle, golden
 from ulvspark.model.backbone import TextReader, load_backbone
 from ulvspark.model.batching import Tokens
 from ulvspark.model.engine import Engine
@@ -66,6 +66,15 @@ def test_the_states_stay_near_those_of_fp32(precision: Precision, tiny_bert: Pat
     assert (error > 0) == (precision != "fp32")
     for name, each in encoder.state_dict().items():
         torch.testing.assert_close(each, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_bare_speed_is_of_the_layers_that_are_served(precision: Precision, tiny_bert: Path) -> None:
+    engine = Engine(TextReader(load_backbone(tiny_bert).eval(), "mean"), precision)
+    engine.read(some_tokens(3), 0)
+    assert engine.tokens == some_tokens(3).lengths.sum()
+    (rate,) = bare.rates(engine.backbone, 1, [precision]).values()
+    assert 0 < rate < 1e10
 
 
 def test_int8_rounds_each_row_by_its_own_range() -> None:

@@ -8,16 +8,18 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ulvspark.contract.schema import EVENT_TYPES
+from ulvspark.contract.schema import CODED, EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.days import day_number
-from ulvspark.history.last_events import hashes, histories, last_events
+from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import numbers
-from ulvspark.history.timelines import Timelines, whole_users
+from ulvspark.history.timelines import Timelines, newest_first, whole_users
+from ulvspark.model.events import Events
 
 AS_OF = date(2020, 6, 1)
 TODAY = day_number(AS_OF)
@@ -50,7 +52,7 @@ USERS = st.lists(st.tuples(st.booleans(), st.lists(EVENT, max_size=8)), min_size
 
 
 def rows(users) -> pa.RecordBatch:
-    """As Spark sorts them; a user without a profile and without an event is not there."""
+    """As ``newest_first`` gives them; a user without a profile and without an event is not there."""
     found = []
     for name, (has_profile, events) in zip("abcde", users, strict=False):
         told = json.dumps({"country": name})
@@ -85,9 +87,17 @@ def counted(events, has_profile: bool) -> dict[str, float]:
         "signup_days": 10 if has_profile else math.nan,
         "gap_mean_days": statistics.mean(gaps) if gaps else math.nan,
         "gap_std_days": statistics.pstdev(gaps) if len(gaps) > 1 else math.nan,
+        "below_reference_share": share_below(bought),
+        "view_events": len([each for each in events if each["event_type"] == EVENT_TYPES.index("view")]),
         "return_share": min(back / paid, 1) if paid else math.nan,
         "discount_share": min(max(1 - money(listed, "amount") / list_value, 0), 1) if list_value else math.nan,
     }
+
+
+def share_below(bought) -> float:
+    known = [each for each in bought if each["price_relation"] is not None]
+    below = [each for each in known if PRICE_RELATIONS[each["price_relation"]] == "below"]
+    return money(below, "amount") / money(known, "amount") if money(known, "amount") else math.nan
 
 
 def money(events, name: str) -> float:
@@ -118,7 +128,7 @@ def test_last_events_are_those_of_each_user_alone(users):
     batch = rows(users)
     assume(len(batch))
     read = last_events(Timelines.of(batch), SPEC.last_events)
-    told, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(read).to_pylist()
+    told, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(records(read), read).to_pylist()
     for history, digest, (has_profile, events) in zip(told, hashed, by_user(batch), strict=True):
         assert (history is None) == (digest is None) == (not events)
         if events:
@@ -133,10 +143,15 @@ def test_last_events_are_those_of_each_user_alone(users):
             orders = list(dict.fromkeys(event["order"] for event in newest if event["order"] is not None))
             ordinals = [None if event["order"] is None else str(orders.index(event["order"])) for event in newest]
             assert [event["order_id"] for event in history["events"]] == ordinals
+            for read, event in zip(history["events"], newest, strict=True):
+                assert (read["product_key"], read["text_key"]) == (event["product_key"], event["text_key"])
+                assert read["quantity"] == (None if event["quantity"] is None else event["quantity"] / 10_000)
+                for name, words in CODED.items():
+                    assert read[name] == (None if event[name] is None else words[event[name]])
 
 
 A_LIFE = [
-    {"event_type": 2, "day": TODAY - 1, "order": 5, "product_key": 1, "quantity": None},
+    {"event_type": 2, "day": TODAY - 1, "order": 5, "product_key": 1},
     {"event_type": 0, "day": TODAY - 9, "order": 5, "product_key": 1, "quantity": 10_000, "price_relation": 1},
 ]
 
@@ -149,20 +164,80 @@ A_LIFE = [
     ],
 )  # fmt: skip
 def test_the_hash_is_of_all_that_is_read(change):
-    def digest(*events):
-        return hashes(last_events(Timelines.of(rows([(True, list(events))])), 3))[0].as_py()
-
-    newest, oldest = ({"text_key": None, "price_level": None, "price_relation": None} | each for each in A_LIFE)
+    newest, oldest = A_LIFE
     assert digest(newest | change, oldest) != digest(newest, oldest)
-    assert digest(newest | {"order": 8}, oldest | {"order": 8}) == digest(newest, oldest), "ids of orders do not count"
+
+
+def test_the_hash_is_of_the_profile_and_not_of_ids():
+    newest, oldest = A_LIFE
+    known, other, nobody = (digest(newest, oldest, profile_key=key) for key in (7, 8, None))
+    assert len({known, other, nobody}) == 3
+    assert digest(newest | {"order": 8}, oldest | {"order": 8}) == known, "ids of orders do not count"
+
+
+def digest(*events, profile_key: int | None = 7) -> str:
+    batch = rows([(True, list(events))])
+    place = batch.schema.get_field_index("profile_key")
+    batch = batch.set_column(place, SCHEMA.field(place), pa.array([profile_key] + [None] * len(events), pa.int64()))
+    read = last_events(Timelines.of(batch), 3)
+    return hashes(records(read), read)[0].as_py()
+
+
+@given(USERS)
+def test_records_say_what_words_say(users):
+    batch = rows(users)
+    assume(len(batch) > 0)
+    read = last_events(Timelines.of(batch), SPEC.last_events)
+    told, packed = histories(read), sequences(records(read), read.starts)
+    assert told.is_valid().equals(packed.is_valid())
+    in_words = dict(vars(Events.of_arrow(pc.struct_field(told, "events").drop_null())))
+    in_records = dict(vars(Events.of_sequences(packed.drop_null())))
+    codes = in_records.pop("codes"), in_words.pop("codes")
+    for found, expected in (codes, (in_records, in_words)):
+        assert found.keys() == expected.keys()
+        for name, values in found.items():
+            np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    events = [[] if one is None else one["events"] for one in told.to_pylist()]
+    assert text_keys(read).to_pylist() == [
+        [each["text_key"] for each in one if each["text_key"] is not None] for one in events
+    ]
+
+
+HASHES = {name: number // 2 for number, name in enumerate("abcde")}
+"""a and b share one, and c and d."""
 
 
 @given(USERS, st.integers(1, 9), st.integers(1, 5))
 def test_batches_end_where_users_end(users, at_least, size):
     batch = rows(users)
+    batch = batch.append_column("user_hash", pa.array([HASHES[each.as_py()] for each in batch.column("user_id")]))
     pieces = [batch.slice(start, size) for start in range(0, len(batch), size)]
     found = list(whole_users(iter(pieces), at_least))
     assert [row for each in found for row in each.to_pylist()] == batch.to_pylist()
-    seen = [set(each.column("user_id").to_pylist()) for each in found]
+    seen = [set(each.column("user_hash").to_pylist()) for each in found]
     assert sum(map(len, seen)) == len(set().union(*seen)), "no user is in two"
     assert all(len(each) >= at_least for each in found[:-1])
+
+
+TIMES = st.tuples(st.sampled_from("ab"), st.none() | st.tuples(st.integers(0, 3), st.text("01", min_size=1)))
+
+
+@given(st.lists(TIMES, min_size=1, unique=True))
+def test_rows_are_ordered_by_user_then_newest_first(found):
+    batch = pa.RecordBatch.from_pylist(
+        [
+            {"user_id": user, "user_hash": 1, "event_time": when and when[0], "event_id": when and when[1], "row": row}
+            for row, (user, when) in enumerate(found)
+        ],
+        pa.schema({"user_id": pa.string(), "user_hash": pa.int64(), "event_time": pa.int64(), "event_id": pa.string(),
+                   "row": pa.int64()}),
+    )  # fmt: skip
+    first = [user for user, _ in found].index
+
+    def profile_then_newest(row: int):
+        user, when = found[row]
+        return first(user), when is None, *(when or ())
+
+    users = sorted(range(len(found)), key=lambda row: profile_then_newest(row)[1:], reverse=True)
+    expected = sorted(users, key=lambda row: profile_then_newest(row)[0])
+    assert newest_first(batch).column("row").to_pylist() == expected

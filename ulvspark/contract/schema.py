@@ -14,7 +14,10 @@ PRICE_LEVELS = ("cheap", "inexpensive", "mid-priced", "pricey", "dear")
 """Unit price within its category, cheapest first."""
 
 CODED = {"event_type": EVENT_TYPES, "price_relation": PRICE_RELATIONS, "price_level": PRICE_LEVELS}
-"""Columns of an event that hold one of a few words: arrays of numbers hold the words' places instead."""
+"""Columns of an event that hold one of a few words: arrays of numbers hold the words' places instead.
+
+Words may be appended, never moved or removed: weights and the hashes of kept histories mean the places.
+"""
 
 DISCOUNT_THRESHOLD = 0.05
 """A price this share or more under (over) the reference price is 'below' ('above') it."""
@@ -134,8 +137,7 @@ HISTORY_TYPE = (
 )
 """What is read of a user: the profile, null where it is empty, and the last N events, newest first.
 
-Keys are hashes of the product's words and of the event's own text: those of ``text_vectors``. Profile and words are
-there where the unit of text ``history`` is read, else they are null.
+Keys are hashes of the product's words and of the event's own text: those of ``text_vectors``.
 
 ``gap_days`` is the whole local days since the event before (older); null for a user's first event.
 ``order_id`` is a per-history ordinal (\"0\" is the newest order), never the platform's id.

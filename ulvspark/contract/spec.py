@@ -73,7 +73,6 @@ HEADS: tuple[Head, ...] = ("tier", "spend", "churn", "price_sensitivity")
 
 Unit = Literal["history", "event"]
 """What the base encoder reads at a time: a user's last events as one text, or each distinct text of an event."""
-UNITS: tuple[Unit, ...] = ("history", "event")
 
 
 class SequenceSpec(Strict):

@@ -1,6 +1,6 @@
 """Behaviour as of a date: one row a user with the last events and the numbers, the same for training and scoring."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 
@@ -10,12 +10,13 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import CODED, HISTORY_TYPE
-from ulvspark.contract.spec import UNITS, HistorySpec, Unit
+from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.days import local_day, local_midnight
-from ulvspark.history.last_events import hashes, histories, last_events
+from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import TEN_THOUSANDTHS, numbers
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
-from ulvspark.history.timelines import Timelines, whole_users
+from ulvspark.history.text import LOOKED_AT
+from ulvspark.history.timelines import Timelines, newest_first, whole_users
 
 WORDS = ("title", "category", "brand")
 
@@ -27,51 +28,54 @@ def build(
     as_of: date,
     spec: HistorySpec,
     time_zone: str,
-    units: Collection[Unit] = UNITS,
+    words: bool = True,
 ) -> DataFrame:
     """One row for everyone in ``users`` or with an event before ``as_of`` (local midnight in ``time_zone``).
 
     Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
     history_hash (SHA-256 of what the history holds), then ``spec.numbers`` as DOUBLE, null = unknown. Without an
     event before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
-    A history carries the keys of its texts and, where ``units`` read them, the words and the profile.
+    Without ``words`` there is instead of the history all that unit ``event`` reads, a fraction of the bytes: sequence
+    (BINARY, ``last_events.RECORD`` by record) and text_keys (ARRAY<BIGINT>, of the events' own texts).
 
-    Events and users are shuffled once, together, and sorted; arrays then hold a few thousand users at a time, and all
-    events of one. The catalogue joins by broadcast where it is small enough.
+    Events and users are shuffled once, together, and each user's rows brought side by side; arrays then hold a few
+    thousand users at a time, and all events of one. The catalogue joins by broadcast where it is small enough.
     """
     seen = events.where(F.col("event_time") < F.lit(local_midnight(as_of, time_zone)))
-    done = _events(seen, products, time_zone, units)
-    rows = done.unionByName(_users(users, units), allowMissingColumns=True).repartition("user_id")
-    # By hash first: a sort compares the first eight bytes, in which ids are often all the same.
-    newest_first = F.desc_nulls_first("event_time"), F.desc("event_id")
-    ordered = rows.sortWithinPartitions(F.xxhash64("user_id"), "user_id", *newest_first).drop("event_time", "event_id")
+    done = _events(seen, products, time_zone, words)
+    rows = done.unionByName(_users(users, words), allowMissingColumns=True).repartition("user_id")
+    # By one whole number, which Spark sorts without comparing rows; arrays sort the rest many times as fast.
+    ordered = rows.withColumn("user_hash", F.xxhash64("user_id")).sortWithinPartitions("user_hash")
     numbered = ", ".join(f"{name} DOUBLE" for name in spec.numbers)
-    columns = f"user_id STRING, eligible BOOLEAN, history {HISTORY_TYPE}, history_hash STRING, {numbered}"
-    built = ordered.mapInArrow(partial(_summaries, as_of=as_of, spec=spec, units=tuple(units)), columns)
+    told = f"history {HISTORY_TYPE}" if words else "sequence BINARY, text_keys ARRAY<BIGINT>"
+    columns = f"user_id STRING, eligible BOOLEAN, {told}, history_hash STRING, {numbered}"
+    built = ordered.mapInArrow(partial(_summaries, as_of=as_of, spec=spec, words=words), columns)
     return built.select("user_id", F.lit(as_of).alias("as_of_date"), *built.columns[1:])
 
 
-def _events(events: DataFrame, products: DataFrame, time_zone: str, units: Collection[Unit]) -> DataFrame:
+def _events(events: DataFrame, products: DataFrame, time_zone: str, words: bool) -> DataFrame:
     """What ``Timelines`` holds of an event: whole numbers, and the words if they are read."""
-    catalogue = products.select("product_id", *WORDS, product_key().alias("product_key"))
-    words = (*WORDS, "text") if "history" in units else ()
+    top_category = _id(F.substring_index("category", " > ", 1)).alias("top_category")
+    catalogue = products.select("product_id", *WORDS, top_category, product_key().alias("product_key"))
+    # Cut, since batches and their 32-bit offsets hold the texts of many users.
+    told = (*WORDS, F.substring("text", 1, LOOKED_AT).alias("text")) if words else ()
     return events.join(catalogue, "product_id", "left").select(
-        "user_id", "event_time", "event_id",
+        "user_id", F.unix_micros("event_time").alias("event_time"), "event_id",
         local_day("event_time", time_zone).alias("day"),
         *(_code(name, known).alias(name) for name, known in CODED.items()),
         _id(F.col("order_id")).alias("order"),
         _id(F.col("product_id")).alias("product"),
-        _id(F.substring_index("category", " > ", 1)).alias("top_category"),
-        *(_ten_thousandths(F.col(name)).alias(name) for name in ("quantity", "amount")),
-        _ten_thousandths(F.expr("CAST(quantity * list_price AS DECIMAL(18, 4))")).alias("list_value"),
+        "top_category",
+        *(_ten_thousandths(_double(name)).alias(name) for name in ("quantity", "amount")),
+        _ten_thousandths(_double("quantity") * _double("list_price")).alias("list_value"),
         "product_key", text_key().alias("text_key"),
-        *words,
+        *told,
     )  # fmt: skip
 
 
-def _users(users: DataFrame, units: Collection[Unit]) -> DataFrame:
+def _users(users: DataFrame, words: bool) -> DataFrame:
     """What is known of a user beside events."""
-    profile = _profile() if "history" in units else F.lit(None).cast("string")
+    profile = _profile() if words else F.lit(None).cast("string")
     return users.select(
         "user_id", F.unix_date("signup").alias("signup"), profile.alias("profile"), _key(profile).alias("profile_key")
     )
@@ -98,7 +102,12 @@ def _id(value: Column) -> Column:
 
 
 def _ten_thousandths(value: Column) -> Column:
-    return (value * TEN_THOUSANDTHS).cast("bigint")
+    """Exact for money below 9e11. Spark multiplies decimals as objects, which takes many times as long."""
+    return F.rint(value * TEN_THOUSANDTHS).cast("bigint")
+
+
+def _double(name: str) -> Column:
+    return F.col(name).cast("double")
 
 
 def product_key() -> Column:
@@ -118,18 +127,20 @@ def _key(words: Column) -> Column:
 
 
 def _summaries(
-    batches: Iterator[pa.RecordBatch], as_of: date, spec: HistorySpec, units: Collection[Unit]
+    batches: Iterator[pa.RecordBatch], as_of: date, spec: HistorySpec, words: bool
 ) -> Iterator[pa.RecordBatch]:
     for rows in whole_users(batches):
-        timelines = Timelines.of(rows)
+        timelines = Timelines.of(newest_first(rows))
         counted = numbers(timelines, spec, as_of)
         read = last_events(timelines, spec.last_events)
+        packed = records(read)
+        sequence = {"sequence": sequences(packed, read.starts), "text_keys": text_keys(read)}
         yield pa.record_batch(
             {
                 "user_id": timelines.users.column("user_id"),
                 "eligible": pa.array(counted["orders"] > 0),
-                "history": histories(read),
-                "history_hash": hashes(read),
+                **({"history": histories(read)} if words else sequence),
+                "history_hash": hashes(packed, read),
                 **{name: pa.array(values, from_pandas=True) for name, values in counted.items()},
             }
         )

@@ -1,10 +1,14 @@
-"""The last N events of whole users: what the model reads of them, and the hash that tells whether it changed."""
+"""The last N events of whole users: what the model reads of them, and the hash that tells whether it changed.
+
+They are told twice: as ``schema.HISTORY_TYPE``, with words, and as records of ``RECORD``, without.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,9 +17,6 @@ from ulvspark.contract.schema import CODED
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, whole_numbers
 
-KEYS = ("product_key", "text_key")
-"""Whole numbers that stand for words."""
-
 FIELDS = {
     "event_type": pa.string(), "order_id": pa.string(), "gap_days": pa.int32(), "quantity": pa.float64(),
     "price_relation": pa.string(), "price_level": pa.string(), "title": pa.string(), "category": pa.string(),
@@ -23,7 +24,16 @@ FIELDS = {
 }  # fmt: skip
 """Of an event in ``schema.HISTORY_TYPE``, in its order."""
 
-HASHED = ("event_type", "order", "gap_days", "quantity", "price_relation", "price_level", *KEYS)
+RECORD = np.dtype(
+    [
+        ("product_key", "<i8"), ("text_key", "<i8"), ("quantity", "<i8"), ("gap_days", "<i4"), ("order", "<i4"),
+        *((name, "i1") for name in CODED),
+    ]
+)  # fmt: skip
+"""Of an event, all that unit ``event`` reads and all that a history's hash covers: with another one everyone would be
+read again. Unknown is 0 for keys, ``UNKNOWN`` for the quantity (in ten-thousandths), else ``NONE``."""
+
+NONE = -1
 
 
 def last_events(timelines: Timelines, count: int) -> Timelines:
@@ -49,11 +59,13 @@ def _gaps(timelines: Timelines) -> Ints:
 def _ordinals(timelines: Timelines) -> Ints:
     orders = timelines.whole("order")
     rows = np.flatnonzero(orders != UNKNOWN)
-    frame = pd.DataFrame({"user": timelines.user[rows], "order": orders[rows]})
-    # Numbered as they appear, so those of a user follow each other.
-    number = frame.groupby(["user", "order"], sort=False).ngroup()
+    # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
+    number, _ = pd.factorize(timelines.by_user(orders)[rows])
+    users, first = np.unique(timelines.user[rows], return_index=True)
+    least = np.zeros(len(timelines.users), np.int64)
+    least[users] = number[first]
     found = np.full(len(orders), UNKNOWN)
-    found[rows] = number - number.groupby(frame["user"]).transform("first")
+    found[rows] = number - least[timelines.user[rows]]
     return found
 
 
@@ -86,14 +98,38 @@ def _maps(profiles: pa.StringArray) -> pa.MapArray:
     return pa.array(known, pa.map_(pa.string(), pa.string()))
 
 
-def hashes(timelines: Timelines) -> pa.Array:
-    """(n,) SHA-256 of what ``last_events`` gave and of the profile; null for a user without an event."""
-    events = np.stack([timelines.whole(name) for name in HASHED], axis=1).astype("<i8")
+def records(timelines: Timelines) -> npt.NDArray[np.void]:
+    """(e,) what ``last_events`` gave, as ``RECORD``."""
+    packed = np.empty(len(timelines.events), RECORD)
+    for name in RECORD.names or ():
+        unknown = {"product_key": 0, "text_key": 0, "quantity": UNKNOWN}.get(name, NONE)
+        values = timelines.whole(name)
+        packed[name] = np.where(values == UNKNOWN, unknown, values)
+    return packed
+
+
+def sequences(packed: npt.NDArray[np.void], starts: Ints) -> pa.BinaryArray:
+    """(n,) each user's records; null for a user without an event."""
+    offsets = pa.py_buffer((starts * RECORD.itemsize).astype(np.int32))
+    told = pa.Array.from_buffers(pa.binary(), len(starts) - 1, [None, offsets, pa.py_buffer(packed)])
+    return pc.if_else(pa.array(np.diff(starts) > 0), told, None)
+
+
+def text_keys(timelines: Timelines) -> pa.ListArray:
+    """(n,) keys of the own texts that ``last_events`` gave."""
+    keys = timelines.events.column("text_key")
+    there = keys.is_valid().to_numpy(zero_copy_only=False)
+    starts = np.append(0, np.cumsum(timelines.count(there)))
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), keys.drop_null())
+
+
+def hashes(packed: npt.NDArray[np.void], timelines: Timelines) -> pa.Array:
+    """(n,) SHA-256 of each user's profile and records; null for a user without an event."""
     profiles = whole_numbers(timelines.users.column("profile_key")).astype("<i8")
-    return pa.array(_digests(events, profiles, timelines.starts), pa.string())
+    return pa.array(_digests(packed, profiles, timelines.starts), pa.string())
 
 
-def _digests(events: Ints, profiles: Ints, starts: Ints) -> Iterator[str | None]:
-    flat, bounds = events.tobytes(), starts * events.shape[1] * events.itemsize
+def _digests(packed: npt.NDArray[np.void], profiles: Ints, starts: Ints) -> Iterator[str | None]:
+    flat, bounds = packed.tobytes(), starts * RECORD.itemsize
     for profile, start, end in zip(profiles, bounds, bounds[1:], strict=False):
         yield hashlib.sha256(profile.tobytes() + flat[start:end]).hexdigest() if start < end else None

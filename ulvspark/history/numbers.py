@@ -22,9 +22,10 @@ TEN_THOUSANDTHS = 10_000
 
 def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
     """``spec.numbers``, (n,) each, NaN = unknown; of a user without an event all are."""
+    orders = _orders(timelines)
     computed = {
-        **_money(timelines, spec, as_of),
-        **_counts(timelines, spec, as_of),
+        **_money(timelines, orders, spec, as_of),
+        **_counts(timelines, orders, spec, as_of),
         **_days(timelines, as_of),
         **_gaps(timelines),
         **_shares(timelines),
@@ -39,23 +40,22 @@ def _did(timelines: Timelines, event_type: str) -> Mask:
     return found
 
 
-def _money(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
+def _money(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
     amount, bought, returned = timelines.whole("amount"), _did(timelines, "purchase"), _did(timelines, "return")
 
     def net(where: Mask) -> Floats:
         return _units(timelines.total(amount, bought & where) - timelines.total(amount, returned & where))
 
-    orders = timelines.count(_orders(timelines))
     return {
         "net_spend": net(bought | returned),
         **{f"net_spend_{days}d": net(_within(timelines, days, as_of)) for days in spec.windows_days},
-        "order_value": _ratio(_units(timelines.total(amount, bought)), orders),
+        "order_value": _ratio(_units(timelines.total(amount, bought)), timelines.count(orders)),
         "items": _units(timelines.total(timelines.whole("quantity"), bought)),
     }
 
 
-def _counts(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
-    bought, orders = _did(timelines, "purchase"), _orders(timelines)
+def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
+    bought = _did(timelines, "purchase")
     product, category = timelines.whole("product"), timelines.whole("top_category")
     distinct = {
         "products": timelines.newest_of_each(product, bought & (product != UNKNOWN)),
@@ -65,7 +65,7 @@ def _counts(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, F
         **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
         "active_days": timelines.newest_of_each_day(np.ones(len(timelines.events), dtype=np.bool_)),
     }
-    kinds = {f"{kind}_events": _did(timelines, kind) for kind in EVENT_TYPES}
+    kinds = {name: _did(timelines, kind) for kind in EVENT_TYPES if (name := f"{kind}_events") in spec.count_numbers}
     return {name: timelines.count(mask).astype(np.float64) for name, mask in (distinct | kinds).items()}
 
 

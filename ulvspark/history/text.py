@@ -18,6 +18,9 @@ Segment = Literal["profile", "events"]
 MAX_WORDS, MAX_CHARACTERS = 24, 200
 """What is read of one value, be it a title, a search, a review or a profile attribute; the rest is cut."""
 
+LOOKED_AT = 4 * MAX_CHARACTERS
+"""Characters of a value in which that is found: what stands behind them is never looked at."""
+
 VERBS = {
     "purchase": "bought", "return": "returned", "view": "viewed", "click": "clicked", "cart": "put in cart",
     "search": "searched", "review": "reviewed",
@@ -208,5 +211,5 @@ def _clean(value: str | None) -> str:
     if not value:
         return ""
     # Cut first: lower-casing a review of 50,000 characters for its first words would be slow.
-    words = value[: 4 * MAX_CHARACTERS].lower().split()[:MAX_WORDS]
+    words = value[:LOOKED_AT].lower().split()[:MAX_WORDS]
     return " ".join(words)[:MAX_CHARACTERS].rstrip()

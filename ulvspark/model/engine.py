@@ -32,9 +32,12 @@ class Engine:
         self._size, self._pooling = encoder.state_size, encoder.pooling
         self._padded = TextReader(self.backbone, encoder.pooling)
         self._packed = PackedEncoder(self.backbone) if can_pack(self.backbone) else None
+        self.tokens = 0
+        """Read so far, padding not counted."""
 
     def read(self, tokens: Tokens, pad_token_id: int) -> States:
         """(n, D): the state of each text."""
+        self.tokens += int(tokens.lengths.sum())
         states = np.empty((len(tokens.input_ids), self._size), dtype=np.float32)
         with torch.inference_mode():
             if self._packed is not None:

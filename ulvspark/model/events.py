@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from ulvspark.contract.schema import CODED
+from ulvspark.history.last_events import NONE, RECORD
+from ulvspark.history.numbers import TEN_THOUSANDTHS
+from ulvspark.history.timelines import UNKNOWN
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -67,10 +70,29 @@ class Events:
         return cls(
             starts=starts.astype(np.int64),
             codes={name: _codes(field(name), words) for name, words in CODED.items()},
-            same_order=_same_order(field("order_id"), starts),
-            measures=_measures(field("gap_days"), field("quantity")),
+            same_order=_same(*_numbered(field("order_id")), starts),
+            measures=_logs(_filled(field("gap_days")), _known(field("gap_days")), _filled(field("quantity"))),
             product=_keys(field("product_key")),
             text=_keys(field("text_key")),
+        )
+
+    @classmethod
+    def of_sequences(cls, sequences: pa.BinaryArray) -> Self:
+        """From what ``last_events.sequences`` gave, without nulls."""
+        _, offsets, data = sequences.buffers()
+        ends = np.frombuffer(offsets, np.int32)[sequences.offset : sequences.offset + len(sequences) + 1]
+        records = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].view(RECORD)
+        starts = (ends - ends[0]).astype(np.int64) // RECORD.itemsize
+        gap, quantity = records["gap_days"], records["quantity"]
+        return cls(
+            starts=starts,
+            codes={name: records[name].astype(np.int64) + 1 for name in CODED},
+            same_order=_same(records["order"], records["order"] != NONE, starts),
+            measures=_logs(
+                np.where(gap == NONE, 0, gap), gap != NONE, np.where(quantity == UNKNOWN, 0, quantity / TEN_THOUSANDTHS)
+            ),
+            product=records["product_key"].astype(np.int64),
+            text=records["text_key"].astype(np.int64),
         )
 
     @property
@@ -134,19 +156,31 @@ def _codes(words: pa.Array, known: tuple[str, ...]) -> Ints:
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64) + 1
 
 
-def _same_order(orders: pa.Array, starts: Ints) -> Ints:
+def _same(orders: Ints, known: npt.NDArray[np.bool_], starts: Ints) -> Ints:
     same = np.zeros(len(orders), dtype=np.int64)
-    if len(orders) > 1:
-        same[1:] = pc.fill_null(pc.equal(orders[1:], orders[:-1]), False).to_numpy(zero_copy_only=False)
+    same[1:] = (orders[1:] == orders[:-1]) & known[1:] & known[:-1]
     same[starts[:-1][starts[:-1] < len(orders)]] = 0
     return same
 
 
-def _measures(gap_days: pa.Array, quantity: pa.Array) -> Floats:
-    gap, many = (pc.fill_null(each, 0).to_numpy(zero_copy_only=False).clip(0) for each in (gap_days, quantity))
-    known = pc.is_valid(gap_days).to_numpy(zero_copy_only=False)
-    return np.stack([np.log1p(gap), known, np.log1p(many)], axis=1).astype(np.float32)
+def _logs(gap_days: npt.NDArray[Any], known: npt.NDArray[np.bool_], quantity: npt.NDArray[Any]) -> Floats:
+    """``measures`` of gaps, 0 where they are not known, and quantities."""
+    return np.stack([np.log1p(gap_days.clip(0)), known, np.log1p(quantity.clip(0))], axis=1).astype(np.float32)
+
+
+def _numbered(words: pa.Array) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Numbers that are equal where words are, and where there is a word."""
+    return _keys(words.dictionary_encode().indices), _known(words)
+
+
+def _known(values: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False))
+
+
+def _filled(values: pa.Array) -> npt.NDArray[Any]:
+    """0 where a number is null."""
+    return np.asarray(pc.fill_null(values, 0).to_numpy(zero_copy_only=False))
 
 
 def _keys(keys: pa.Array) -> Ints:
-    return np.asarray(pc.fill_null(keys, 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return _filled(keys).astype(np.int64)

@@ -5,6 +5,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -12,7 +14,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
 from ulvspark.model.predictor import Decisions, Predictor
 from ulvspark.scoring import workers
-from ulvspark.scoring.encode import vectors_from_bytes
+from ulvspark.scoring.vectors import vectors_of
 
 PREDICTED = (
     "expected_value", "expected_value_median", "expected_value_low", "expected_value_high",
@@ -23,6 +25,8 @@ DECIDED = (
     "user_id STRING, has_history BOOLEAN, tier_probabilities ARRAY<DOUBLE>, "
     + ", ".join(f"{name} DOUBLE" for name in PREDICTED)
 )  # fmt: skip
+
+KINDS = {"tier_probabilities": pa.list_(pa.float64()), **dict.fromkeys(PREDICTED, pa.float64())}
 
 
 def decide(
@@ -36,34 +40,41 @@ def decide(
     has_history = F.col("history_hash").isNotNull().alias("has_history")
     numbers = behaviour.select("user_id", "history_hash", has_history, *spec.numbers)
     if vectors is not None:
-        numbers = numbers.join(vectors, "history_hash", "left")
-    return numbers.drop("history_hash").mapInPandas(
+        # Hashes spread evenly, so those of a task fit a table, and nothing wide is sorted.
+        numbers = numbers.join(vectors.hint("shuffle_hash"), "history_hash", "left")
+    return numbers.drop("history_hash").mapInArrow(
         partial(_decide_batches, bundle=bundle, population=population), DECIDED
     )
 
 
-def _decide_batches(batches: Iterator[pd.DataFrame], bundle: str, population: Population) -> Iterator[pd.DataFrame]:
+def _decide_batches(batches: Iterator[pa.RecordBatch], bundle: str, population: Population) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        predicted = _predict(workers.predictor(bundle), batch[batch["has_history"]], population)
-        decided = batch[["user_id", "has_history"]].join(predicted)
-        # Arrow takes a missing list as None only; the join left NaN.
-        tier = decided["tier_probabilities"].astype(object)
-        yield decided.assign(tier_probabilities=tier.where(tier.notna(), None))
+        has_history = batch.column("has_history")
+        predicted = _predict(workers.predictor(bundle), batch.filter(has_history), population)
+        # Of each row the place of its prediction, or null.
+        places = pc.if_else(has_history, pc.subtract(pc.cumulative_sum(has_history.cast(pa.int64())), 1), None)
+        everyone = {name: batch.column(name) for name in ("user_id", "has_history")}
+        yield pa.record_batch(everyone | {name: column.take(places) for name, column in predicted.items()})
 
 
-def _predict(predictor: Predictor, users: pd.DataFrame, population: Population) -> pd.DataFrame:
-    """tier_probabilities and ``PREDICTED``, on the index of ``users``."""
-    if users.empty:
-        return pd.DataFrame(columns=["tier_probabilities", *PREDICTED], index=users.index, dtype=object)
+def _predict(predictor: Predictor, users: pa.RecordBatch, population: Population) -> dict[str, pa.Array]:
+    """tier_probabilities and ``PREDICTED`` of users with a history."""
+    if not len(users):
+        return {name: pa.nulls(0, kind) for name, kind in KINDS.items()}
     reads_text = predictor.manifest.network.use_text
-    vectors = vectors_from_bytes(users["vector"]) if reads_text else np.empty((len(users), 0), np.float32)
-    numbers = users[list(predictor.manifest.history.numbers)]
-    return _columns(predictor.decide(vectors, numbers, population), users.index)
+    vectors = vectors_of(users.column("vector")) if reads_text else np.empty((len(users), 0), np.float32)
+    names = predictor.manifest.history.numbers
+    numbers = pd.DataFrame({name: users.column(name).to_numpy(zero_copy_only=False) for name in names})
+    return _columns(predictor.decide(vectors, numbers, population), len(users))
 
 
-def _columns(decisions: Decisions, index: pd.Index) -> pd.DataFrame:
+def _columns(decisions: Decisions, users: int) -> dict[str, pa.Array]:
     tier = decisions.tier_probabilities
-    columns: dict[str, object] = {"tier_probabilities": None if tier is None else list(tier.astype(np.float64))}
-    for name in PREDICTED:
-        columns[name] = getattr(decisions, name)
-    return pd.DataFrame(columns, index=index)
+    columns = {name: getattr(decisions, name) for name in PREDICTED}
+    found = {
+        name: pa.nulls(users, pa.float64()) if values is None else pa.array(values) for name, values in columns.items()
+    }
+    if tier is None:
+        return {"tier_probabilities": pa.nulls(users, KINDS["tier_probabilities"]), **found}
+    starts = pa.array(np.arange(users + 1) * tier.shape[1], pa.int32())
+    return {"tier_probabilities": pa.ListArray.from_arrays(starts, tier.astype(np.float64).ravel()), **found}

@@ -5,9 +5,7 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,6 +16,8 @@ from ulvspark.model.events import Events
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
+from ulvspark.scoring.reading import Reading
+from ulvspark.scoring.vectors import bytes_of
 
 FEW = 200_000
 """Hashes that every executor may hold, so that only the histories behind them are shuffled."""
@@ -38,8 +38,10 @@ class EncodeConfig(Strict):
 
 def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
     """history_hash and vector of one encoder, one row a hash even where two runs encoded the same history."""
-    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version)
-    return ours.select("history_hash", "vector").dropDuplicates(["history_hash"])
+    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version).select("history_hash", "vector")
+    # Looked for by hashes alone, since it is rare and to drop duplicates all vectors are sorted.
+    repeated = ours.groupBy("history_hash").count().where("count > 1")
+    return ours if repeated.isEmpty() else ours.dropDuplicates(["history_hash"])
 
 
 def missing_hashes(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
@@ -59,6 +61,7 @@ def encode(
     user_encoder_version: str,
     now: datetime,
     config: EncodeConfig,
+    reading: Reading,
 ) -> DataFrame:
     """The ``number`` histories of ``behaviour`` whose hash is ``missing``, as rows of ``user_vectors``.
 
@@ -68,41 +71,49 @@ def encode(
     # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
     per_task = config.histories_per_task if texts is None else config.sequences_per_task
     tasks = max(cores, -(-number // per_task))
-    vectors = _histories(behaviour, missing, number, tasks).mapInArrow(
-        partial(_encode_batches, bundle=bundle, texts=texts), "history_hash STRING, vector BINARY"
+    told = "history" if texts is None else "sequence"
+    vectors = _histories(behaviour, missing, number, tasks, told).mapInArrow(
+        partial(_encode_batches, bundle=bundle, texts=texts, reading=reading), "history_hash STRING, vector BINARY"
     )
     facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
 
 
-def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int) -> DataFrame:
-    """Each missing history once, shuffled at most once, by hash."""
-    histories = behaviour.select("history_hash", "history")
+def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int, told: str) -> DataFrame:
+    """Missing histories, shuffled at most once, so that equal ones are in one task."""
+    histories = behaviour.select("history_hash", told)
     if number <= FEW:
-        chosen = histories.join(F.broadcast(missing), "history_hash", "left_semi").repartition(tasks, "history_hash")
-    else:
-        chosen = histories.repartition(tasks, "history_hash").join(
-            missing.repartition(tasks, "history_hash"), "history_hash", "left_semi"
-        )
-    return chosen.dropDuplicates(["history_hash"])
+        few = F.broadcast(missing)
+        return histories.join(few, "history_hash", "left_semi").repartition(tasks, "history_hash")
+    # The hashes of a task are looked up: else histories would be sorted, whole, to find them.
+    many = missing.repartition(tasks, "history_hash").hint("shuffle_hash")
+    return histories.repartition(tasks, "history_hash").join(many, "history_hash", "left_semi")
 
 
-def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None) -> Iterator[pa.RecordBatch]:
+def _encode_batches(
+    batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None, reading: Reading
+) -> Iterator[pa.RecordBatch]:
+    for batch in _each_once(batches):
+        with reading.measured(bundle):
+            vectors = _vectors(workers.predictor(bundle), batch.column(1), texts).astype("<f4")
+        yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": bytes_of(vectors)})
+
+
+def _each_once(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The first row of each history_hash."""
+    seen: set[str] = set()
     for batch in batches:
-        vectors = _vectors(workers.predictor(bundle), batch.column("history"), texts).astype("<f4")
-        rows = pa.array([row.tobytes() for row in vectors], pa.binary())
-        yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": rows})
+        before = len(seen)
+        new = []
+        for each in batch.column("history_hash").to_pylist():
+            new.append(each not in seen)
+            seen.add(each)
+        if len(seen) > before:
+            yield batch.filter(pa.array(new))
 
 
-def _vectors(predictor: Predictor, histories: pa.StructArray, texts: str | None) -> np.ndarray:
+def _vectors(predictor: Predictor, histories: pa.Array, texts: str | None) -> np.ndarray:
     if texts is not None and isinstance(predictor.reader, EventReader):
-        events = Events.of_arrow(pc.struct_field(histories, "events"))
-        return predictor.reader.encode_events(events, workers.text_vectors(texts))
+        return predictor.reader.encode_events(Events.of_sequences(histories), workers.text_vectors(texts))
     # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
     return predictor.encode(histories.to_pylist(maps_as_pydicts="strict"))
-
-
-def vectors_from_bytes(column: pd.Series) -> np.ndarray:
-    """Vectors (n, vector_size) float32 of a ``vector`` column; n must be at least 1."""
-    # Joined into a bytearray, since torch wants memory it might write to.
-    return np.frombuffer(bytearray().join(column), dtype="<f4").reshape(len(column), -1)

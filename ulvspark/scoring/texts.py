@@ -19,14 +19,16 @@ from ulvspark.history.behaviour import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
+from ulvspark.scoring.reading import Reading
+from ulvspark.scoring.vectors import bytes_of
 
 TEXT_COLUMNS = (*WORDS, "text")
 
 
 def used_texts(behaviour: DataFrame, events: DataFrame, products: DataFrame) -> DataFrame:
-    """text_key and the words behind it, of all products and of the own texts of events in ``behaviour``'s histories."""
+    """text_key and the words behind it, of all products and of the own texts of events in ``behaviour``'s sequences."""
     catalogue = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
-    keys = behaviour.select(F.explode("history.events.text_key").alias("text_key")).where("text_key IS NOT NULL")
+    keys = behaviour.select(F.explode("text_keys").alias("text_key"))
     said = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), "text")
     said = said.join(keys.distinct(), "text_key", "left_semi")
     nothing = (F.lit(None).cast("string").alias(name) for name in WORDS)
@@ -40,35 +42,40 @@ def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame
     return ours.select("text_key", "vector").dropDuplicates(["text_key"])
 
 
-def missing_texts(used: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
-    """Those of ``used`` that one encoder has not read."""
-    known = text_vectors.where(F.col("text_encoder_version") == text_encoder_version).select("text_key")
-    return used.join(known, "text_key", "left_anti")
+def with_known(used: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
+    """``used`` with ``known``: true where one encoder has read the text, else null."""
+    ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
+    return used.join(ours.select("text_key", F.lit(True).alias("known")).distinct(), "text_key", "left")
 
 
 def encode_texts(
-    missing: DataFrame, number: int, bundle: str, text_encoder_version: str, now: datetime, texts_per_task: int
+    missing: DataFrame,
+    number: int,
+    bundle: str,
+    text_encoder_version: str,
+    now: datetime,
+    texts_per_task: int,
+    reading: Reading,
 ) -> DataFrame:
     """``number`` rows of ``used_texts`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
     cores = missing.sparkSession.sparkContext.defaultParallelism
     tasks = max(cores, -(-number // texts_per_task))
     vectors = missing.repartition(tasks).mapInArrow(
-        partial(_encode_batches, bundle=bundle), "text_key BIGINT, vector BINARY"
+        partial(_encode_batches, bundle=bundle, reading=reading), "text_key BIGINT, vector BINARY"
     )
     facts = {"text_encoder_version": F.lit(text_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.TEXT_VECTORS.names)
 
 
-def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str) -> Iterator[pa.RecordBatch]:
+def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, reading: Reading) -> Iterator[pa.RecordBatch]:
     reader = workers.predictor(bundle).reader
     assert isinstance(reader, EventReader)  # noqa: S101 - asked only for bundles of unit `event`
     for batch in batches:
         rows = batch.select(TEXT_COLUMNS).to_pylist()
         texts = [own_text(row) if row["text"] is not None else product_text(row) for row in rows]
-        vectors = reader.read_texts(texts).astype("<f2")
-        yield pa.record_batch(
-            {"text_key": batch.column("text_key"), "vector": pa.array([row.tobytes() for row in vectors], pa.binary())}
-        )
+        with reading.measured(bundle):
+            vectors = reader.read_texts(texts).astype("<f2")
+        yield pa.record_batch({"text_key": batch.column("text_key"), "vector": bytes_of(vectors)})
 
 
 def ship_vectors(context: SparkContext, known: DataFrame, name: str) -> str:

@@ -28,7 +28,12 @@ SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # With a limit, Spark asks for a batch's bytes after every row, which of a column of lists takes longer each time.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+    # Else memory of Python workers goes unseen.
+    "spark.executor.processTreeMetrics.enabled": "true",
 }
+
+RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory")
+"""Metrics of an executor and its children."""
 
 LAPTOP_SETTINGS = {
     "spark.driver.memory": "4g",
@@ -37,6 +42,8 @@ LAPTOP_SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "4",
+    # Shuffles begin in so many parts, each small enough to sort in memory; what little there is gets joined again.
+    "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "32",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 """Used only when no master is given from outside: one machine needs neither many partitions nor a user interface."""
@@ -66,6 +73,18 @@ def shuffled_bytes(session: SparkSession) -> int:
     context: Any = session.sparkContext._jsc
     executors = context.sc().statusStore().executorList(False)
     return sum(executors.apply(number).totalShuffleWrite() for number in range(executors.size()))
+
+
+def peak_memory_gb(session: SparkSession) -> float:
+    """The most memory that one executor has taken, its Python workers' with it, in GB (2^30 bytes); 0 if not known.
+
+    Resident pages, so that those which workers share count once each. Executors report with their heartbeats.
+    """
+    context: Any = session.sparkContext._jsc
+    executors = context.sc().statusStore().executorList(False)
+    peaks = [executors.apply(number).peakMemoryMetrics() for number in range(executors.size())]
+    taken = [sum(peak.get().getMetricValue(name) for name in RESIDENT) for peak in peaks if peak.isDefined()]
+    return max(taken, default=0) / 2**30
 
 
 def _started(builder: SparkSession.Builder) -> SparkSession:
