@@ -20,8 +20,8 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import contenders, in_spark, memory, results, sequences, texts
-from benchmarks.results import Measured, Result
+from benchmarks import contenders, in_spark, memory, reporting, sequences, texts
+from benchmarks.reporting import Measured, Result
 from benchmarks.texts import Users
 from benchmarks.untrained import untrained_bundle
 from ulvspark.history.last_events import RECORD
@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         session = spark(args.cores)
         bare_rates = bare.rates(contenders.backbone(bundle), rounds)
         sets = [run(session, users, bundle, rounds, Path(scratch)) for users in sets_of_users(args, bundle, number)]
-        sets.append(run_sequences(session, sets[0].results[0], number * COPIES, event_bundle(args, scratch), rounds))
-    about = results.machine(args.cores) | {"rounds": rounds, "bare_tokens_per_second": bare_rates}
-    written = results.write(Path(args.out), about, sets)
+        many = number * COPIES if args.quick else args.sequences
+        sets.append(run_sequences(session, sets[0].results[0], many, event_bundle(args, scratch), rounds))
+    about = reporting.machine(args.cores) | {"rounds": rounds, "bare_tokens_per_second": bare_rates}
+    written = reporting.write(Path(args.out), about, sets)
     print(f"\n{written.read_text()}\nwritten to {written}")
     return 0
 
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--max-tokens", type=int, default=256, help="of the untrained bundle (default: %(default)s)")
     found.add_argument("--warehouse", metavar="ROOT", help="adds the texts of its training set")
     found.add_argument("--users", type=int, default=400)
+    found.add_argument("--sequences", type=int, default=100_000, help="users of unit event")
     found.add_argument("--rounds", type=int, default=3)
     found.add_argument("--cores", type=int, default=1)
     found.add_argument("--quick", action="store_true", help="48 users, one round: to see that it runs")

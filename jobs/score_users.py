@@ -8,7 +8,7 @@ Running a date again leaves one copy of its scores, and encodes only histories t
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,11 +29,11 @@ from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide
-from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, missing_hashes
+from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, with_known
 from ulvspark.scoring.migration import migrate
-from ulvspark.scoring.reading import Reading
 from ulvspark.scoring.scores import ScoreFacts, score_rows
 from ulvspark.scoring.sizing import sizing
+from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.publish import publish, staging
 from ulvspark.warehouse.retention import RetentionConfig, forget_stale
@@ -148,8 +148,12 @@ def _forget_stale(scoring: Scoring) -> None:
 def _report_sizing(run: RunLog) -> None:
     found, spark = sizing(run.counts, run.seconds), run.warehouse.spark
     found |= {"bytes_shuffled": float(shuffled_bytes(spark)), "peak_memory_gb": peak_memory_gb(spark)}
-    run.metrics.update(found)
-    for name, value in found.items():
+    _tell(run, found)
+
+
+def _tell(run: RunLog, metrics: Mapping[str, float]) -> None:
+    run.metrics.update(metrics)
+    for name, value in metrics.items():
         logger.info("%s: %s", name.replace("_", " "), f"{value:,.1f}" if value >= 10 else f"{value:.2g}")
 
 
@@ -235,11 +239,11 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
 
 def _read_texts(scoring: Scoring, missing: DataFrame, number: int, model: str, version: str) -> None:
     run, warehouse, name = scoring.run, scoring.warehouse, schema.TEXT_VECTORS.name
-    reading, now = Reading.start(warehouse.spark.sparkContext), datetime.now(UTC)
+    throughput, now = Throughput.start(warehouse.spark.sparkContext), datetime.now(UTC)
     per_task = scoring.config.encode.texts_per_task
-    vectors = texts.encode_texts(missing, number, model, version, now, per_task, reading)
+    vectors = texts.encode_texts(missing, number, model, version, now, per_task, throughput)
     run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
-    run.metrics.update(reading.metrics())
+    _tell(run, throughput.metrics())
 
 
 def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vectors: str | None) -> None:
@@ -251,16 +255,19 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vec
         run.versions_read[name] = warehouse.version(name)
         everyone = warehouse.read(behaviour_table)
         known = warehouse.read(name, run.versions_read[name])
-        missing = missing_hashes(everyone, known, scoring.manifest.user_encoder_version)
-        number = missing.count()
-        stage.count("histories_encoded", number)
-        stage.count("histories_reused", everyone.agg(F.count_distinct("history_hash")).collect()[0][0] - number)
-        if number:
+        marked = with_known(everyone, known, scoring.manifest.user_encoder_version)
+        found = marked.persist(StorageLevel.DISK_ONLY)
+        total, reused = found.agg(F.count("history_hash"), F.count("known")).collect()[0]
+        stage.count("histories_encoded", total - reused)
+        stage.count("histories_reused", reused)
+        if total > reused:
+            missing = found.where(F.col("known").isNull()).select("history_hash")
             version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
-            reading, config = Reading.start(warehouse.spark.sparkContext), scoring.config.encode
-            vectors = encode(everyone, missing, number, model, text_vectors, version, now, config, reading)
+            throughput, config = Throughput.start(warehouse.spark.sparkContext), scoring.config.encode
+            vectors = encode(everyone, missing, total - reused, model, text_vectors, version, now, config, throughput)
             run.versions_read[name] = run.versions_written[name] = warehouse.append(vectors, name)
-            run.metrics.update(reading.metrics())
+            _tell(run, throughput.metrics())
+        found.unpersist()
 
 
 def _decide(scoring: Scoring, behaviour_table: str, population: Population, model: str, table: str) -> DataFrame:

@@ -51,20 +51,24 @@ def compare(contest: Contest, draws: int = DRAWS) -> tuple[dict[str, dict[str, F
     models = {name: partial(measured, contest.outcome, scores) for name, scores in contest.models.items()}
     found = bootstrap(models, len(contest.rows), draws, progress=True)
     figures = {model: {name: figure_of(each) for name, each in of.items()} for model, of in found.items()}
-    baselines = {name: found[name] for name in contest.tried.scores}
+    baselines, others = ({name: found[name] for name in of} for of in (contest.tried.scores, contest.others))
     ours = {name: each for name, each in found[BUNDLE].items() if not np.isnan(each[0])}
-    return figures, {name: _comparison(name, each, baselines) for name, each in ours.items()}
+    return figures, {name: _comparison(name, each, baselines, others) for name, each in ours.items()}
 
 
-def _comparison(name: str, ours: Floats, baselines: Mapping[str, Figures]) -> Comparison:
+def _comparison(name: str, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]) -> Comparison:
     measure = MEASURES[name]
-    theirs = {model: of[name] for model, of in baselines.items() if name in of and not np.isnan(of[name][0])}
+    theirs, bundles = (
+        {model: of[name] for model, of in models.items() if name in of and not np.isnan(of[name][0])}
+        for models in (baselines, others)
+    )
     best = min(theirs, key=lambda model: float(measure.loss(theirs[model][:1])[0]), default=None)
     return Comparison(
         figure=figure_of(ours),
         best_baseline=best,
         against_best=None if best is None else _difference(name, ours, theirs[best]),
         against_lightgbm=_difference(name, ours, theirs[LIGHTGBM]) if LIGHTGBM in theirs else None,
+        against_others={model: _difference(name, ours, each) for model, each in bundles.items()},
     )
 
 

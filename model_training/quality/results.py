@@ -53,12 +53,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measure of the bundle beside the best of the baselines and LightGBM; None where these do not have it."""
+    """A measure of the bundle beside the best of the baselines and LightGBM; None where these do not have it.
+
+    ``against_others`` are differences to other bundles, by the name they were given.
+    """
 
     figure: Figure
     best_baseline: str | None
     against_best: Difference | None
     against_lightgbm: Difference | None
+    against_others: dict[str, Difference]
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,16 @@ def protocol_lines(protocol: Protocol) -> list[str]:
 
 
 def lines(evaluation: Evaluation) -> list[str]:
-    """The bundle beside the best baseline and LightGBM, and what is missing."""
-    header = ("measure", "bundle", "best baseline", "difference", "difference to LightGBM")
+    """The bundle beside the best baseline, LightGBM and other bundles, and what is missing."""
+    others = list(dict.fromkeys(name for each in evaluation.comparisons.values() for name in each.against_others))
+    header = (
+        "measure", "bundle", "best baseline", "difference", "difference to LightGBM",
+        *(f"difference to {name}" for name in others),
+    )  # fmt: skip
     rows = [
         (
             MEASURES[name].title, figure(each.figure), each.best_baseline or "–", difference(each.against_best),
-            difference(each.against_lightgbm),
+            difference(each.against_lightgbm), *(difference(each.against_others.get(other)) for other in others),
         )
         for name, each in evaluation.comparisons.items()
     ]  # fmt: skip

@@ -67,6 +67,9 @@ def arguments(warehouse: str, models: str, out: Path) -> list[str]:
 def test_one_command_writes_a_report_that_holds_everything_and_loads_nothing(warehouse, models, tmp_path, capsys):
     assert evaluate.main([*arguments(warehouse, models, tmp_path), "--also", "twin=champion"]) == 0
     printed = capsys.readouterr().out
+    assert "difference to twin" in printed
+    saved = json.loads((tmp_path / "evaluation.json").read_text())["comparisons"]
+    assert all(each["against_others"]["twin"]["value"] == 0 for each in saved.values()), "it is the same bundle"
     assert "validation cut 2020-03-05: 120 users, window to 2020-04-04 (30 days)" in printed
     assert "learned from 2020-02-01: 120 users" in printed
     assert "association with past behaviour" in printed

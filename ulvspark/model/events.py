@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -100,6 +101,11 @@ class Events:
         """(n,) events of each history."""
         return np.diff(self.starts)
 
+    def numbered(self) -> tuple[Self, Ints]:
+        """The same events with numbers from 1 among the (T,) distinct keys or places of texts, and these."""
+        used, product, text = _distinct(self.product, self.text)
+        return self.with_texts(product, text), used
+
     def with_texts(self, product: Ints, text: Ints) -> Self:
         """The same events with other keys or places of texts."""
         return replace(self, product=product, text=text)
@@ -141,14 +147,23 @@ class Padded:
 
         ``product`` and ``text`` of the inputs are numbers from 1 among the distinct ones; 0 is none.
         """
-        both = np.stack([self.product, self.text])
-        used, numbers = np.unique(np.append(both, 0), return_inverse=True)
-        product, text = numbers[:-1].reshape(both.shape)
+        used, product, text = _distinct(self.product, self.text)
+        return replace(self, product=product, text=text).tensors(), used
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The same with keys or places of texts as they are."""
         arrays = {
             **self.codes, "same_order": self.same_order, "measures": self.measures, "mask": self.mask,
-            "product": product, "text": text,
+            "product": self.product, "text": self.text,
         }  # fmt: skip
-        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}, used[1:]
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def _distinct(product: Ints, text: Ints) -> tuple[Ints, Ints, Ints]:
+    """(T,) the distinct keys or places that are not 0, and both arrays with numbers from 1 among them."""
+    both = np.stack([product, text])
+    numbers, used = pd.factorize(np.append(0, both))
+    return used[1:], *numbers[1:].reshape(both.shape)
 
 
 def _codes(words: pa.Array, known: tuple[str, ...]) -> Ints:

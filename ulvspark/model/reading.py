@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
 from ulvspark.model.batching import Tokens, batches, tokenize, tokenize_single
 from ulvspark.model.engine import Engine
-from ulvspark.model.events import Events
+from ulvspark.model.events import Events, Ints
 from ulvspark.model.network import HistoryEncoder
 from ulvspark.model.sequence import EventEncoder
 from ulvspark.model.text_vectors import States, TextVectors
+
+TEXTS = 8192
+"""Whose states are turned into numbers of 32 bits at once."""
 
 History = Mapping[str, Any]
 Vectors = npt.NDArray[np.float32]
@@ -85,14 +89,20 @@ class EventReader:
 
     def encode_events(self, events: Events, vectors: TextVectors) -> Vectors:
         """(n, vector_size) of n histories whose keys are all in ``vectors``."""
-        placed = vectors.place(events)
+        numbered, used = vectors.place(events).numbered()
         encoded = np.empty((len(events.lengths), self.encoder.vector_size), dtype=np.float32)
         with torch.inference_mode():
+            items = self._items(vectors.states, used - 1)
             for rows in batches(events.lengths):
-                inputs, used = placed.padded(rows).inputs()
-                states = torch.from_numpy(vectors.states[used - 1].astype(np.float32))
-                encoded[rows] = self.encoder(**inputs, pooled=states).numpy()
+                encoded[rows] = self.encoder(**numbered.padded(rows).tensors(), items=items).numpy()
         return encoded
+
+    def _items(self, states: States, texts: Ints) -> Tensor:
+        """What the encoder makes of some texts, once for all users who share them."""
+        nothing = self.encoder.items(None)
+        parts = [texts[start : start + TEXTS] for start in range(0, len(texts), TEXTS)]
+        read = [self.encoder.items(torch.from_numpy(states[part].astype(np.float32)))[1:] for part in parts]
+        return torch.cat([nothing, *read])
 
     def readings(self, histories: Sequence[History]) -> dict[str, list[Any]]:
         """What is read of each history: the texts of its events, and their token ids."""

@@ -38,6 +38,7 @@ class EventEncoder(TextReader):
         text: Tensor,
         same_order: Tensor,
         measures: Tensor,
+        items: Tensor | None = None,
         pooled: Tensor | None = None,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -46,11 +47,13 @@ class EventEncoder(TextReader):
     ) -> Tensor:
         """What ``events.Padded.inputs`` gives of B users, and the states of its T texts, to (B, vector_size).
 
-        Of the texts either ``pooled`` (T, D), where they were read before, or their tokens (T, S).
+        Of the texts either what ``items`` made of them, or ``pooled`` (T, D), where they were read before, or their
+        tokens (T, S).
         """
-        if pooled is None and input_ids is not None and attention_mask is not None:
-            pooled = self.pooled(input_ids, attention_mask, token_type_ids)
-        items = self._items(pooled)
+        if items is None:
+            if pooled is None and input_ids is not None and attention_mask is not None:
+                pooled = self.pooled(input_ids, attention_mask, token_type_ids)
+            items = self.items(pooled)
         events = items[product] + items[text] + self.same_order(same_order) + self.measures(measures)
         for name, embedding in self.fields.items():
             events = events + embedding(codes[name])
@@ -60,8 +63,8 @@ class EventEncoder(TextReader):
         vectors: Tensor = self.projection((read * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1))
         return vectors
 
-    def _items(self, pooled: Tensor | None) -> Tensor:
-        """(1 + T, W): nothing, which is what product or text 0 stand for, and each text."""
+    def items(self, pooled: Tensor | None) -> Tensor:
+        """(T, D) states of texts to (1 + T, W): nothing, which is what product or text 0 stand for, and each text."""
         linear: Any = self.item[1]
         nothing = linear.weight.new_zeros(1, linear.out_features)
         return nothing if pooled is None else torch.cat([nothing, self.item(pooled).to(nothing.dtype)])

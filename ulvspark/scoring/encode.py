@@ -16,7 +16,7 @@ from ulvspark.model.events import Events
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
-from ulvspark.scoring.reading import Reading
+from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.vectors import bytes_of
 
 FEW = 200_000
@@ -44,12 +44,14 @@ def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFra
     return ours if repeated.isEmpty() else ours.dropDuplicates(["history_hash"])
 
 
-def missing_hashes(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
-    """history_hash of the histories that one encoder has not read."""
-    # Hashes alone: neither vectors nor histories are shuffled to find out.
-    known = user_vectors.where(F.col("user_encoder_version") == user_encoder_version).select("history_hash")
-    hashes = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash")
-    return hashes.join(known, "history_hash", "left_anti").distinct()
+def with_known(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
+    """Each history_hash of ``behaviour`` once, with ``known``: true where one encoder has read it, else null."""
+    # Hashes alone, counted together: neither vectors nor histories are shuffled to find out, and nothing is sorted.
+    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version)
+    tonight = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash", F.lit(True).alias("tonight"))
+    both = tonight.unionByName(ours.select("history_hash", F.lit(True).alias("known")), allowMissingColumns=True)
+    each = both.groupBy("history_hash").agg(F.max("tonight").alias("tonight"), F.max("known").alias("known"))
+    return each.where("tonight").drop("tonight")
 
 
 def encode(
@@ -61,7 +63,7 @@ def encode(
     user_encoder_version: str,
     now: datetime,
     config: EncodeConfig,
-    reading: Reading,
+    throughput: Throughput,
 ) -> DataFrame:
     """The ``number`` histories of ``behaviour`` whose hash is ``missing``, as rows of ``user_vectors``.
 
@@ -73,7 +75,8 @@ def encode(
     tasks = max(cores, -(-number // per_task))
     told = "history" if texts is None else "sequence"
     vectors = _histories(behaviour, missing, number, tasks, told).mapInArrow(
-        partial(_encode_batches, bundle=bundle, texts=texts, reading=reading), "history_hash STRING, vector BINARY"
+        partial(_encode_batches, bundle=bundle, texts=texts, throughput=throughput),
+        "history_hash STRING, vector BINARY",
     )
     facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
@@ -91,10 +94,10 @@ def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int
 
 
 def _encode_batches(
-    batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None, reading: Reading
+    batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None, throughput: Throughput
 ) -> Iterator[pa.RecordBatch]:
     for batch in _each_once(batches):
-        with reading.measured(bundle):
+        with throughput.measured(bundle):
             vectors = _vectors(workers.predictor(bundle), batch.column(1), texts).astype("<f4")
         yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": bytes_of(vectors)})
 

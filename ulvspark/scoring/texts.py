@@ -19,7 +19,7 @@ from ulvspark.history.behaviour import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.reading import EventReader
 from ulvspark.scoring import workers
-from ulvspark.scoring.reading import Reading
+from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.vectors import bytes_of
 
 TEXT_COLUMNS = (*WORDS, "text")
@@ -55,25 +55,25 @@ def encode_texts(
     text_encoder_version: str,
     now: datetime,
     texts_per_task: int,
-    reading: Reading,
+    throughput: Throughput,
 ) -> DataFrame:
     """``number`` rows of ``used_texts`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
     cores = missing.sparkSession.sparkContext.defaultParallelism
     tasks = max(cores, -(-number // texts_per_task))
     vectors = missing.repartition(tasks).mapInArrow(
-        partial(_encode_batches, bundle=bundle, reading=reading), "text_key BIGINT, vector BINARY"
+        partial(_encode_batches, bundle=bundle, throughput=throughput), "text_key BIGINT, vector BINARY"
     )
     facts = {"text_encoder_version": F.lit(text_encoder_version), "created_at": F.lit(now)}
     return vectors.withColumns(facts).select(*schema.TEXT_VECTORS.names)
 
 
-def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, reading: Reading) -> Iterator[pa.RecordBatch]:
+def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, throughput: Throughput) -> Iterator[pa.RecordBatch]:
     reader = workers.predictor(bundle).reader
     assert isinstance(reader, EventReader)  # noqa: S101 - asked only for bundles of unit `event`
     for batch in batches:
         rows = batch.select(TEXT_COLUMNS).to_pylist()
         texts = [own_text(row) if row["text"] is not None else product_text(row) for row in rows]
-        with reading.measured(bundle):
+        with throughput.measured(bundle):
             vectors = reader.read_texts(texts).astype("<f2")
         yield pa.record_batch({"text_key": batch.column("text_key"), "vector": bytes_of(vectors)})
 

@@ -14,7 +14,7 @@ from ulvspark.scoring import workers
 
 
 @dataclass(frozen=True)
-class Reading:
+class Throughput:
     """Sums that tasks add to; a task that Spark runs again counts again."""
 
     tokens: "Accumulator[int]"
@@ -34,10 +34,12 @@ class Reading:
         assert reader is not None  # noqa: S101 - of a bundle without text nothing is read
         tokens, started = reader.engine.tokens, time.perf_counter()
         yield
-        self.seconds.add(time.perf_counter() - started)
-        read = reader.engine.tokens - tokens
-        self.tokens.add(read)
-        self.bare_seconds.add(read / _bare_rate(bundle))
+        seconds, read = time.perf_counter() - started, reader.engine.tokens - tokens
+        # A sequence of texts that were read before has no tokens.
+        if read:
+            self.seconds.add(seconds)
+            self.tokens.add(read)
+            self.bare_seconds.add(read / _bare_rate(bundle))
 
     def metrics(self) -> dict[str, float]:
         """Tokens a second of a task, and the share of the bare speed; empty where nothing was read."""
