@@ -2,7 +2,7 @@
 
 import re
 
-from benchmarks import night, training_speed
+from benchmarks import night, scaling, training_speed
 
 
 def test_training_is_measured_beside_the_bare_model(tiny_bert, capsys):
@@ -27,3 +27,12 @@ def test_memory_counts_this_process():
 def test_a_night_stands_beside_the_usual_recipe():
     found = night.beside(usual=4.0, users=1000, seconds=10.0)
     assert found == {"usual_users_per_second": 4.0, "usual_seconds": 250.0, "times_as_fast": 25.0}
+
+
+def test_executors_stand_side_by_side():
+    lines = scaling.table({1: {"behaviour": 8.0, "decide": 2.0}, 2: {"behaviour": 4.0, "decide": 2.0}}).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["behaviour", "8.0", "1.00x", "4.0", "2.00x"],
+        ["decide", "2.0", "1.00x", "2.0", "1.00x"],
+        ["in", "all", "10.0", "1.00x", "6.0", "1.67x"],
+    ]
