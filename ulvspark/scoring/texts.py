@@ -85,21 +85,22 @@ def ship_vectors(context: SparkContext, known: DataFrame, name: str) -> str:
     """
     scratch = Path(mkdtemp(prefix="ulvspark-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    write_vectors(known, scratch / name)
-    context.addFile(str(scratch / name), recursive=True)
+    write_vectors(known, *(scratch / file for file in workers.files_of(name)))
+    # File by file: a folder is sent by local mode alone.
+    for file in workers.files_of(name):
+        context.addFile(str(scratch / file))
     return name
 
 
-def write_vectors(known: DataFrame, folder: Path) -> None:
-    """Into ``folder``: keys.npy, rising, and states.npy, as ``workers.text_vectors`` maps them."""
-    folder.mkdir()
+def write_vectors(known: DataFrame, keys_file: Path, states_file: Path) -> None:
+    """Keys, rising, and states, as ``workers.text_vectors`` maps them."""
     ordered = known.select("text_key", "vector").orderBy("text_key")
-    keys = np.lib.format.open_memmap(folder / "keys.npy", "w+", np.int64, (ordered.count(),))
+    keys = np.lib.format.open_memmap(keys_file, "w+", np.int64, (ordered.count(),))
     states: np.memmap | None = None
     for place, row in enumerate(ordered.toLocalIterator()):
         vector = np.frombuffer(row["vector"], dtype="<f2")
         if states is None:
-            states = np.lib.format.open_memmap(folder / "states.npy", "w+", np.float16, (len(keys), len(vector)))
+            states = np.lib.format.open_memmap(states_file, "w+", np.float16, (len(keys), len(vector)))
         keys[place], states[place] = row["text_key"], vector
     if states is None:
-        np.save(folder / "states.npy", np.empty((0, 1), np.float16))
+        np.save(states_file, np.empty((0, 1), np.float16))

@@ -37,8 +37,12 @@ def predictor(name: str) -> Predictor:
     return Predictor.load(Path(SparkFiles.get(name)), threads=task.cpus() if task else None)
 
 
+def files_of(name: str) -> tuple[str, str]:
+    """The files in which vectors of texts are shipped: their keys and their states."""
+    return f"{name}-keys.npy", f"{name}-states.npy"
+
+
 @lru_cache(maxsize=1)
 def text_vectors(name: str) -> TextVectors:
     """The shipped vectors of texts, memory-mapped: the workers of a host share one copy. Only inside a task."""
-    folder = Path(SparkFiles.get(name))
-    return TextVectors(*(np.load(folder / f"{each}.npy", mmap_mode="r") for each in ("keys", "states")))
+    return TextVectors(*(np.load(SparkFiles.get(file), mmap_mode="r") for file in files_of(name)))
