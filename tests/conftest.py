@@ -17,7 +17,11 @@ os.environ.setdefault(
     "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' --conf spark.sql.codegen.wholeStage=false "
     "--conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell",
 )
-TINY = {"spark.sql.shuffle.partitions": "1", "spark.databricks.delta.snapshotPartitions": "1"}
+TINY = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
 
 # The same examples every time, and no stopwatch: a busy machine is not a bug.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
