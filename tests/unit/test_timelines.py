@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from ulvspark.contract.schema import CODED, EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.days import day_number
 from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import numbers
-from ulvspark.history.timelines import Timelines, newest_first, whole_users
+from ulvspark.history.timelines import Timelines, day_number, newest_first, whole_users
 from ulvspark.model.events import Events
 
 AS_OF = date(2020, 6, 1)

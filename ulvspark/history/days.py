@@ -15,8 +15,3 @@ def local_midnight(day: date, time_zone: str) -> datetime:
 def local_day(instant: str, time_zone: str) -> Column:
     """The local date of a timestamp column, as whole days since 1970-01-01. Relies on a session in UTC."""
     return F.unix_date(F.to_date(F.from_utc_timestamp(F.col(instant), time_zone)))
-
-
-def day_number(day: date) -> int:
-    """Whole days since 1970-01-01."""
-    return (day - date(1970, 1, 1)).days

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.days import day_number
-from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, whole_numbers
+from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, day_number, whole_numbers
 
 Floats = npt.NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Self
 
@@ -132,6 +133,11 @@ class Timelines:
         found = np.zeros(len(self.events), dtype=np.bool_)
         found[rows[np.append(True, later)[: len(rows)]]] = True
         return found
+
+
+def day_number(day: date) -> int:
+    """Whole days since 1970-01-01, as ``Timelines.day`` counts them."""
+    return (day - date(1970, 1, 1)).days
 
 
 def whole_numbers(column: pa.Array) -> Ints:
