@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
@@ -35,6 +36,7 @@ from ulvspark.scoring.scores import ScoreFacts, score_rows
 from ulvspark.scoring.sizing import sizing
 from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.workers import ship
+from ulvspark.warehouse.derived import Derived, bring_up_to_date
 from ulvspark.warehouse.publish import publish, staging
 from ulvspark.warehouse.retention import RetentionConfig, forget_stale
 from ulvspark.warehouse.runs import RunLog, new_run_id
@@ -44,7 +46,6 @@ from ulvspark.warehouse.verify import VerifyLimits, verify
 
 JOB = "score_users"
 logger = logging.getLogger(JOB)
-READ = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name)
 
 
 class ScoreConfig(Strict):
@@ -183,16 +184,42 @@ def _check_currency(manifest: Manifest, settings: WarehouseSettings) -> None:
 
 def _stage_behaviour(scoring: Scoring, table: str) -> None:
     run, warehouse = scoring.run, scoring.warehouse
+    reads_words = scoring.manifest.network.unit == "history"
+    if not reads_words:
+        _keep_timelines(scoring)
     with run.stage("behaviour") as stage:
-        run.versions_read.update({name: warehouse.version(name) for name in READ})
-        events, products, users = (warehouse.read(name, run.versions_read[name]) for name in READ)
-        spec, time_zone = scoring.manifest.history, scoring.settings.time_zone
-        words = scoring.manifest.network.unit == "history"
-        warehouse.overwrite(behaviour.build(events, products, users, scoring.as_of, spec, time_zone, words), table)
+        warehouse.overwrite(_behaviour_in_words(scoring) if reads_words else _behaviour(scoring), table)
         users, scored = warehouse.read(table).agg(F.count("user_id"), F.count("history_hash")).collect()[0]
         stage.count("users", users)
         stage.count("scored", scored)
         stage.count("no_history", users - scored)
+
+
+def _keep_timelines(scoring: Scoring) -> None:
+    run, time_zone = scoring.run, scoring.settings.time_zone
+    build, layout = partial(behaviour.timelines, time_zone=time_zone), schema.PACKED | {"time_zone": time_zone}
+    sources = (schema.EVENTS.name, schema.USERS.name)
+    with run.stage("timelines") as stage:
+        kept = bring_up_to_date(scoring.warehouse, Derived(schema.TIMELINES, sources, build, layout), run.run_id)
+        run.versions_read.update(kept.sources | {schema.TIMELINES.name: kept.version})
+        stage.count("timelines_built", kept.built)
+
+
+def _behaviour(scoring: Scoring) -> DataFrame:
+    timelines, products = _read(scoring, schema.TIMELINES, schema.PRODUCTS)
+    return behaviour.build_from_timelines(timelines, products, scoring.as_of, scoring.manifest.history)
+
+
+def _behaviour_in_words(scoring: Scoring) -> DataFrame:
+    events, products, users = _read(scoring, schema.EVENTS, schema.PRODUCTS, schema.USERS)
+    spec, time_zone = scoring.manifest.history, scoring.settings.time_zone
+    return behaviour.build(events, products, users, scoring.as_of, spec, time_zone)
+
+
+def _read(scoring: Scoring, *tables: schema.Table) -> list[DataFrame]:
+    """Tables as they are at the version that this run read first, or reads now."""
+    versions, warehouse = scoring.run.versions_read, scoring.warehouse
+    return [warehouse.read(each.name, versions.setdefault(each.name, warehouse.version(each.name))) for each in tables]
 
 
 def _measure_population(scoring: Scoring, behaviour_table: str) -> Population:
@@ -223,7 +250,7 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
     with run.stage("texts") as stage:
         warehouse.ensure(schema.TEXT_VECTORS)
         run.versions_read[name] = warehouse.version(name)
-        events, products = (warehouse.read(each, run.versions_read[each]) for each in READ[:2])
+        events, products = _read(scoring, schema.EVENTS, schema.PRODUCTS)
         used = texts.used_texts(warehouse.read(behaviour_table), events, products)
         marked = texts.with_known(used, warehouse.read(name, run.versions_read[name]), version)
         found = marked.persist(StorageLevel.DISK_ONLY)

@@ -129,6 +129,24 @@ def test_only_whose_history_changed_gets_another_hash(spark, built):
     assert changed(build(spark, titles=TITLES | {"mug": "blue mug", "unseen": "vase"})) == {"ann", "ben"}
 
 
+def test_timelines_say_what_events_say(spark):
+    future = {"user_id": "ann", "event_id": "f1", "event_time": "2020-05-31T23:00", "order_id": "o1", "amount": "100"}
+    nobody_yet = {"user_id": "new", "event_id": "f2", "event_time": "2020-06-01T10:00"}
+    events, products = made.events(spark, [*ROWS, future, nobody_yet]), made.products(spark, TITLES)
+    users = made.users(spark, [*USERS, ("fay", None, None, None)])
+    # Unit `event` reads no profile.
+    nameless = users.withColumns({name: F.lit(None) for name in ("country", "attributes")})
+    in_words = made.by_user(behaviour.build(events, products, nameless, AS_OF, SPEC, "Europe/London"))
+    kept = behaviour.timelines(events, users, "Europe/London")
+    found = made.by_user(behaviour.build_from_timelines(kept, products, AS_OF, SPEC))
+    assert found.keys() == in_words.keys() == {"ann", "ben", "cyd", "eve", "fay"}
+    for user, row in found.items():
+        history = in_words[user].pop("history")
+        own = [each["text_key"] for each in history["events"] if each["text_key"]] if history else None
+        assert (row.pop("text_keys") or None, row.pop("sequence") is None) == (own or None, history is None)
+        assert row == in_words[user]
+
+
 def test_a_subset_gets_the_same_rows(spark, built):
     some = [row for row in ROWS if row["user_id"] != "ben"]
     assert build(spark, some, users=[USERS[0], USERS[2]]) == {user: built[user] for user in ("ann", "cyd", "eve")}

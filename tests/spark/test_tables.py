@@ -13,17 +13,6 @@ def rows(warehouse, name="things", version=None):
     return sorted((row.thing_id, row.worth) for row in warehouse.read(name, version).collect())
 
 
-@pytest.fixture(params=["folder", "catalog"])
-def place(request, spark, tmp_path, monkeypatch):
-    if request.param == "folder":
-        monkeypatch.chdir(tmp_path)
-        yield Warehouse(spark, "relative/warehouse")
-        return
-    spark.sql(f"CREATE DATABASE place LOCATION '{tmp_path / 'place.db'}'")
-    yield Warehouse(spark, "catalog:place")
-    spark.sql("DROP DATABASE place CASCADE")
-
-
 def test_a_table_lives_by_folder_or_by_name(spark, place):
     frame = spark.createDataFrame([("a", 1), ("b", 2)], THINGS.ddl)
     place.ensure(THINGS)

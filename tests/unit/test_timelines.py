@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from dataclasses import replace
 from datetime import date
 from itertools import groupby, pairwise
 
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from ulvspark.contract.schema import CODED, EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import numbers
-from ulvspark.history.timelines import Timelines, day_number, newest_first, whole_users
+from ulvspark.history.packing import pack, unpack
+from ulvspark.history.timelines import UNKNOWN, Timelines, day_number, newest_first, whole_users
 from ulvspark.model.events import Events
 
 AS_OF = date(2020, 6, 1)
@@ -29,7 +32,7 @@ SCHEMA = pa.schema(
         "user_id": pa.string(), "day": pa.int32(), "event_type": pa.int8(), "price_relation": pa.int8(),
         "price_level": pa.int8(), "order": pa.int64(), "product": pa.int64(), "top_category": pa.int64(),
         "quantity": pa.int64(), "amount": pa.int64(), "list_value": pa.int64(), "product_key": pa.int64(),
-        "text_key": pa.int64(), "signup": pa.int32(), "profile_key": pa.int64(),
+        "text_key": pa.int64(), "known": pa.bool_(), "signup": pa.int32(), "profile_key": pa.int64(),
         "profile": pa.string(),
     }
 )  # fmt: skip
@@ -55,7 +58,9 @@ def rows(users) -> pa.RecordBatch:
     found = []
     for name, (has_profile, events) in zip("abcde", users, strict=False):
         told = json.dumps({"country": name})
-        found += [{"signup": TODAY - 10, "profile_key": 7, "profile": told, "user_id": name}] * has_profile
+        found += [
+            {"known": True, "signup": TODAY - 10, "profile_key": 7, "profile": told, "user_id": name}
+        ] * has_profile
         newest_first = sorted(events, key=lambda event: -event["day"])
         found += [event | {"user_id": name} for event in newest_first]
     return pa.RecordBatch.from_pylist(found, SCHEMA)
@@ -200,6 +205,41 @@ def test_records_say_what_words_say(users):
     assert text_keys(read).to_pylist() == [
         [each["text_key"] for each in one if each["text_key"] is not None] for one in events
     ]
+
+
+@given(USERS, st.integers(TODAY - 400, TODAY))
+def test_what_was_packed_is_what_was_done(users, day):
+    batch = rows(users)
+    assume(len(batch) > 0)
+    lived, unpacked = Timelines.of(batch), unpack(pack(Timelines.of(batch)))
+    assert unpacked.users.column("known").to_pylist() == [
+        each or False for each in lived.users.column("known").to_pylist()
+    ]
+    looked_up = {name: lived.events[name] for name in ("top_category", "product_key")}
+    unpacked = replace(unpacked, events=unpacked.events | looked_up)
+    for name, values in numbers(unpacked, SPEC, AS_OF).items():
+        np.testing.assert_array_equal(values, numbers(lived, SPEC, AS_OF)[name], err_msg=name)
+    np.testing.assert_array_equal(records(last_events(unpacked, 3)), records(last_events(lived, 3)))
+
+    earlier = rows([(known, [each for each in events if each["day"] < day]) for known, events in users])
+    before = unpacked.before(day)
+    assert before.lengths.tolist() == [len([e for e in events if e["day"] < day]) for _, events in by_user(batch)]
+    if len(earlier):
+        np.testing.assert_array_equal(before.events["amount"], Timelines.of(earlier).events["amount"])
+
+
+PRODUCTS = pa.table({"product": [30, 10, 20], "product_key": [3, None, 2], "top_category": [7, 8, None]})
+
+
+@pytest.mark.parametrize("products", [PRODUCTS, PRODUCTS.slice(0, 0)])
+def test_products_are_looked_up_by_their_hashes(products):
+    known = Catalogue.of(products.cast(pa.schema(dict.fromkeys(products.schema.names, pa.int64()))))
+    found = known.look_up(np.array([20, 40, 30, UNKNOWN, 10, 30]))
+    if not len(products):
+        assert all((values == UNKNOWN).all() for values in found.values())
+        return
+    assert found["product_key"].tolist() == [2, UNKNOWN, 3, UNKNOWN, UNKNOWN, 3]
+    assert found["top_category"].tolist() == [UNKNOWN, UNKNOWN, 7, UNKNOWN, 8, 7]
 
 
 HASHES = {name: number // 2 for number, name in enumerate("abcde")}

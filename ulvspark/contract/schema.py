@@ -110,6 +110,31 @@ USERS = Table(
     key=("user_id",),
 )
 
+PACKED = {
+    "day": "<i4", "event_type": "<i1", "price_relation": "<i1", "price_level": "<i1", "order": "<i4",
+    "product": "<i8", "quantity": "<i8", "amount": "<i8", "list_value": "<i8", "text_key": "<i8",
+}  # fmt: skip
+"""Of an event in ``TIMELINES``: numbers and their widths, in numpy's terms. The least of a width stands for unknown.
+
+Local days since 1970-01-01, places in ``CODED``, orders of a user from 0 at the newest, a hash of the product's id,
+ten-thousandths of units and money (``list_value`` is quantity times list price), and the key of the event's own text.
+"""
+
+TIMELINES = Table(
+    "timelines",
+    (
+        Column("user_id", "STRING", True),
+        Column("known", "BOOLEAN", True),
+        Column("signup", "INT"),
+        *(Column(name, "BINARY", True) for name in PACKED),
+    ),
+    key=("user_id",),
+)
+"""Everything each user did, the newest first, as arrays of ``PACKED``: what nights read instead of ``events``.
+
+``known`` users are in ``users``, which tells the day of signing up (as ``day``).
+"""
+
 QUARANTINE = Table(
     "quarantine",
     (

@@ -1,84 +1,111 @@
 """Behaviour as of a date: one row a user with the last events and the numbers, the same for training and scoring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import Broadcast
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.schema import CODED, HISTORY_TYPE
+from ulvspark.contract.schema import CODED, HISTORY_TYPE, TIMELINES
 from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.days import local_day, local_midnight
 from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import TEN_THOUSANDTHS, numbers
+from ulvspark.history.packing import pack, unpack
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.history.text import LOOKED_AT
-from ulvspark.history.timelines import Timelines, newest_first, whole_users
+from ulvspark.history.timelines import Timelines, day_number, newest_first, whole_users
 
 WORDS = ("title", "category", "brand")
 
+Batches = Iterable[pa.RecordBatch]
+Summaries = Callable[[Batches], Batches]
+
 
 def build(
-    events: DataFrame,
-    products: DataFrame,
-    users: DataFrame,
-    as_of: date,
-    spec: HistorySpec,
-    time_zone: str,
-    words: bool = True,
+    events: DataFrame, products: DataFrame, users: DataFrame, as_of: date, spec: HistorySpec, time_zone: str
 ) -> DataFrame:
     """One row for everyone in ``users`` or with an event before ``as_of`` (local midnight in ``time_zone``).
 
     Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
     history_hash (SHA-256 of what the history holds), then ``spec.numbers`` as DOUBLE, null = unknown. Without an
     event before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
-    Without ``words`` there is instead of the history all that unit ``event`` reads, a fraction of the bytes: sequence
-    (BINARY, ``last_events.RECORD`` by record) and text_keys (ARRAY<BIGINT>, of the events' own texts).
 
     Events and users are shuffled once, together, and each user's rows brought side by side; arrays then hold a few
     thousand users at a time, and all events of one. The catalogue joins by broadcast where it is small enough.
     """
     seen = events.where(F.col("event_time") < F.lit(local_midnight(as_of, time_zone)))
-    done = _events(seen, products, time_zone, words)
-    rows = done.unionByName(_users(users, words), allowMissingColumns=True).repartition("user_id")
-    # By one whole number, which Spark sorts without comparing rows; arrays sort the rest many times as fast.
-    ordered = rows.withColumn("user_hash", F.xxhash64("user_id")).sortWithinPartitions("user_hash")
+    # Cut, since batches and their 32-bit offsets hold the texts of many users.
+    words = (*WORDS, F.substring("text", 1, LOOKED_AT).alias("text"))
+    known = catalogue(products).select("product_id", "product_key", "top_category", *WORDS)
+    done = _events(seen.join(known, "product_id", "left"), time_zone, "product_key", "top_category", *words)
+    rows = _side_by_side(done, _users(users, _profile().alias("profile"), _key(_profile()).alias("profile_key")))
+    return _rows(rows, partial(_of_rows, as_of=as_of, spec=spec), as_of, spec, f"history {HISTORY_TYPE}")
+
+
+def timelines(events: DataFrame, users: DataFrame, time_zone: str) -> DataFrame:
+    """Rows of ``schema.TIMELINES``: everyone in ``users`` or with an event. Shuffled once, as by ``build``."""
+    rows = _side_by_side(_events(events, time_zone), _users(users))
+    return rows.mapInArrow(_packed, TIMELINES.ddl)
+
+
+def build_from_timelines(timelines: DataFrame, products: DataFrame, as_of: date, spec: HistorySpec) -> DataFrame:
+    """What ``build`` gives, of events and users that were packed by ``timelines``, and shuffles nothing.
+
+    Instead of the history there is all that unit ``event`` reads of it, a fraction of the bytes: sequence (BINARY,
+    ``last_events.RECORD`` by record) and text_keys (ARRAY<BIGINT>, of the events' own texts).
+    """
+    looked_up = catalogue(products).select("product", "product_key", "top_category").toArrow()
+    known = products.sparkSession.sparkContext.broadcast(Catalogue.of(looked_up))
+    unpacked = partial(_of_timelines, known=known, as_of=as_of, spec=spec)
+    return _rows(timelines, unpacked, as_of, spec, "sequence BINARY, text_keys ARRAY<BIGINT>")
+
+
+def catalogue(products: DataFrame) -> DataFrame:
+    """``products``, with the numbers that stand for them."""
+    top_category = _id(F.substring_index("category", " > ", 1))
+    numbers = {"product": _id(F.col("product_id")), "product_key": product_key(), "top_category": top_category}
+    return products.withColumns(numbers)
+
+
+def _rows(frame: DataFrame, summaries: Summaries, as_of: date, spec: HistorySpec, told: str) -> DataFrame:
     numbered = ", ".join(f"{name} DOUBLE" for name in spec.numbers)
-    told = f"history {HISTORY_TYPE}" if words else "sequence BINARY, text_keys ARRAY<BIGINT>"
     columns = f"user_id STRING, eligible BOOLEAN, {told}, history_hash STRING, {numbered}"
-    built = ordered.mapInArrow(partial(_summaries, as_of=as_of, spec=spec, words=words), columns)
+    built = frame.mapInArrow(summaries, columns)
     return built.select("user_id", F.lit(as_of).alias("as_of_date"), *built.columns[1:])
 
 
-def _events(events: DataFrame, products: DataFrame, time_zone: str, words: bool) -> DataFrame:
-    """What ``Timelines`` holds of an event: whole numbers, and the words if they are read."""
-    top_category = _id(F.substring_index("category", " > ", 1)).alias("top_category")
-    catalogue = products.select("product_id", *WORDS, top_category, product_key().alias("product_key"))
-    # Cut, since batches and their 32-bit offsets hold the texts of many users.
-    told = (*WORDS, F.substring("text", 1, LOOKED_AT).alias("text")) if words else ()
-    return events.join(catalogue, "product_id", "left").select(
+def _side_by_side(events: DataFrame, users: DataFrame) -> DataFrame:
+    rows = events.unionByName(users, allowMissingColumns=True).repartition("user_id")
+    # By one whole number, which Spark sorts without comparing rows; arrays sort the rest many times as fast.
+    return rows.withColumn("user_hash", F.xxhash64("user_id")).sortWithinPartitions("user_hash")
+
+
+def _events(events: DataFrame, time_zone: str, *more: Column | str) -> DataFrame:
+    """What ``Timelines`` holds of an event: whole numbers."""
+    return events.select(
         "user_id", F.unix_micros("event_time").alias("event_time"), "event_id",
         local_day("event_time", time_zone).alias("day"),
         *(_code(name, known).alias(name) for name, known in CODED.items()),
         _id(F.col("order_id")).alias("order"),
         _id(F.col("product_id")).alias("product"),
-        "top_category",
         *(_ten_thousandths(_double(name)).alias(name) for name in ("quantity", "amount")),
         _ten_thousandths(_double("quantity") * _double("list_price")).alias("list_value"),
-        "product_key", text_key().alias("text_key"),
-        *told,
+        text_key().alias("text_key"),
+        *more,
     )  # fmt: skip
 
 
-def _users(users: DataFrame, words: bool) -> DataFrame:
+def _users(users: DataFrame, *more: Column) -> DataFrame:
     """What is known of a user beside events."""
-    profile = _profile() if words else F.lit(None).cast("string")
-    return users.select(
-        "user_id", F.unix_date("signup").alias("signup"), profile.alias("profile"), _key(profile).alias("profile_key")
-    )
+    return users.select("user_id", F.lit(True).alias("known"), F.unix_date("signup").alias("signup"), *more)
 
 
 def _profile() -> Column:
@@ -126,24 +153,36 @@ def _key(words: Column) -> Column:
     return F.conv(F.substring(F.sha2(words, 256), 1, 15), 16, 10).cast("bigint") + 1
 
 
-def _summaries(
-    batches: Iterator[pa.RecordBatch], as_of: date, spec: HistorySpec, words: bool
-) -> Iterator[pa.RecordBatch]:
+def _of_rows(batches: Batches, as_of: date, spec: HistorySpec) -> Batches:
     for rows in whole_users(batches):
-        timelines = Timelines.of(newest_first(rows))
-        counted = numbers(timelines, spec, as_of)
-        read = last_events(timelines, spec.last_events)
+        lived = Timelines.of(newest_first(rows))
+        read = last_events(lived, spec.last_events)
+        told = {"history": histories(read), "history_hash": hashes(records(read), read)}
+        yield _summary(lived, told, as_of, spec)
+
+
+def _packed(batches: Batches) -> Batches:
+    for rows in whole_users(batches):
+        yield pack(Timelines.of(newest_first(rows)))
+
+
+def _of_timelines(batches: Batches, known: Broadcast[Catalogue], as_of: date, spec: HistorySpec) -> Batches:
+    for rows in batches:
+        lived = unpack(rows).before(day_number(as_of))
+        lived = replace(lived, events=lived.events | known.value.look_up(lived.events["product"]))
+        read = last_events(lived, spec.last_events)
         packed = records(read)
-        sequence = {"sequence": sequences(packed, read.starts), "text_keys": text_keys(read)}
-        yield pa.record_batch(
-            {
-                "user_id": timelines.users.column("user_id"),
-                "eligible": pa.array(counted["orders"] > 0),
-                **({"history": histories(read)} if words else sequence),
-                "history_hash": hashes(packed, read),
-                **{name: pa.array(values, from_pandas=True) for name, values in counted.items()},
-            }
-        )
+        told = {"sequence": sequences(packed, read.starts), "text_keys": text_keys(read)}
+        summary = _summary(lived, told | {"history_hash": hashes(packed, read)}, as_of, spec)
+        # Who is only known from the future has no row.
+        yield summary.filter(pc.or_(lived.users.column("known"), summary.column("history_hash").is_valid()))
+
+
+def _summary(lived: Timelines, told: Mapping[str, pa.Array], as_of: date, spec: HistorySpec) -> pa.RecordBatch:
+    counted = numbers(lived, spec, as_of)
+    user = {"user_id": lived.users.column("user_id"), "eligible": pa.array(counted["orders"] > 0)}
+    columns = {name: pa.array(values, from_pandas=True) for name, values in counted.items()}
+    return pa.record_batch({**user, **told, **columns})
 
 
 def measure_population(behaviour: DataFrame, spec: HistorySpec) -> Population:

@@ -6,6 +6,7 @@ They are told twice: as ``schema.HISTORY_TYPE``, with words, and as records of `
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,22 +43,22 @@ def last_events(timelines: Timelines, count: int) -> Timelines:
     The gap of a user's first event is null, and ``order`` is an ordinal among the user's orders here, newest first.
     """
     rows = np.flatnonzero(timelines.position < count)
-    events = timelines.events.take(pa.array(rows))
-    kept = Timelines(timelines.users, events, np.append(0, np.cumsum(np.minimum(timelines.lengths, count))))
-    gaps = _nullable(_gaps(timelines)[rows], pa.int32())
-    events = events.append_column("gap_days", gaps)
-    place = events.schema.get_field_index("order")
-    return Timelines(kept.users, events.set_column(place, "order", _nullable(_ordinals(kept), pa.int64())), kept.starts)
+    events = {name: values[rows] for name, values in timelines.events.items()} | {"gap_days": _gaps(timelines)[rows]}
+    words = None if timelines.words is None else timelines.words.take(pa.array(rows))
+    starts = np.append(0, np.cumsum(np.minimum(timelines.lengths, count)))
+    kept = Timelines(timelines.users, events, starts, words)
+    return replace(kept, events=events | {"order": ordinals(kept)})
 
 
 def _gaps(timelines: Timelines) -> Ints:
-    gaps = np.full(len(timelines.events), UNKNOWN)
+    gaps = np.full(timelines.size, UNKNOWN)
     gaps[:-1] = np.where(np.diff(timelines.user) == 0, timelines.day[:-1] - timelines.day[1:], UNKNOWN)
     return gaps
 
 
-def _ordinals(timelines: Timelines) -> Ints:
-    orders = timelines.whole("order")
+def ordinals(timelines: Timelines) -> Ints:
+    """(e,) numbers of orders, of each user from 0 at the newest; ``UNKNOWN`` of an event without one."""
+    orders = timelines.events["order"]
     rows = np.flatnonzero(orders != UNKNOWN)
     # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
     number, _ = pd.factorize(timelines.by_user(orders)[rows])
@@ -73,24 +74,27 @@ def _nullable(numbers: Ints, kind: pa.DataType) -> pa.Array:
     return pa.array(np.where(numbers == UNKNOWN, 0, numbers), mask=numbers == UNKNOWN).cast(kind)
 
 
+def _units(ten_thousandths: Ints) -> pa.Array:
+    return pc.divide(_nullable(ten_thousandths, pa.int64()).cast(pa.float64(), safe=False), TEN_THOUSANDTHS)
+
+
 def histories(timelines: Timelines) -> pa.Array:
     """(n,) what ``last_events`` gave as ``schema.HISTORY_TYPE``; null for a user without an event."""
-    events = timelines.events
-    fields = {name: pa.nulls(len(events), kind) for name, kind in FIELDS.items()}
-    fields |= {name: events.column(name) for name in events.schema.names if name in fields}
-    fields |= {name: _words(events.column(name), known) for name, known in CODED.items()}
-    fields["order_id"] = events.column("order").cast(pa.string())
-    fields["quantity"] = pc.divide(events.column("quantity").cast(pa.float64(), safe=False), TEN_THOUSANDTHS)
+    fields = {name: pa.nulls(timelines.size, kind) for name, kind in FIELDS.items()}
+    for name in ("gap_days", "product_key", "text_key"):
+        fields[name] = _nullable(timelines.events[name], FIELDS[name])
+    for name, known in CODED.items():
+        fields[name] = pa.array(known).take(_nullable(timelines.events[name], pa.int64()))
+    fields["order_id"] = _nullable(timelines.events["order"], pa.int64()).cast(pa.string())
+    fields["quantity"] = _units(timelines.events["quantity"])
+    if timelines.words is not None:
+        fields |= {name: timelines.words.column(name) for name in timelines.words.schema.names}
     told = pa.StructArray.from_arrays(list(fields.values()), list(fields))
     lists = pa.ListArray.from_arrays(pa.array(timelines.starts, pa.int32()), told)
     nobody = pa.array(timelines.lengths == 0)
     return pa.StructArray.from_arrays(
         [_maps(timelines.users.column("profile")), lists], ["profile", "events"], mask=nobody
     )
-
-
-def _words(codes: pa.Array, known: tuple[str, ...]) -> pa.Array:
-    return pa.array(known).take(codes)
 
 
 def _maps(profiles: pa.StringArray) -> pa.MapArray:
@@ -100,10 +104,10 @@ def _maps(profiles: pa.StringArray) -> pa.MapArray:
 
 def records(timelines: Timelines) -> npt.NDArray[np.void]:
     """(e,) what ``last_events`` gave, as ``RECORD``."""
-    packed = np.empty(len(timelines.events), RECORD)
+    packed = np.empty(timelines.size, RECORD)
     for name in RECORD.names or ():
         unknown = {"product_key": 0, "text_key": 0, "quantity": UNKNOWN}.get(name, NONE)
-        values = timelines.whole(name)
+        values = timelines.events[name]
         packed[name] = np.where(values == UNKNOWN, unknown, values)
     return packed
 
@@ -117,10 +121,10 @@ def sequences(packed: npt.NDArray[np.void], starts: Ints) -> pa.BinaryArray:
 
 def text_keys(timelines: Timelines) -> pa.ListArray:
     """(n,) keys of the own texts that ``last_events`` gave."""
-    keys = timelines.events.column("text_key")
-    there = keys.is_valid().to_numpy(zero_copy_only=False)
+    keys = timelines.events["text_key"]
+    there = keys != UNKNOWN
     starts = np.append(0, np.cumsum(timelines.count(there)))
-    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), keys.drop_null())
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(keys[there]))
 
 
 def hashes(packed: npt.NDArray[np.void], timelines: Timelines) -> pa.Array:

@@ -35,12 +35,12 @@ def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, F
 
 def _did(timelines: Timelines, event_type: str) -> Mask:
     """(e,) the events of one type."""
-    found: Mask = timelines.whole("event_type") == EVENT_TYPES.index(event_type)
+    found: Mask = timelines.events["event_type"] == EVENT_TYPES.index(event_type)
     return found
 
 
 def _money(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
-    amount, bought, returned = timelines.whole("amount"), _did(timelines, "purchase"), _did(timelines, "return")
+    amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
 
     def net(where: Mask) -> Floats:
         return _units(timelines.total(amount, bought & where) - timelines.total(amount, returned & where))
@@ -49,20 +49,20 @@ def _money(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -
         "net_spend": net(bought | returned),
         **{f"net_spend_{days}d": net(_within(timelines, days, as_of)) for days in spec.windows_days},
         "order_value": _ratio(_units(timelines.total(amount, bought)), timelines.count(orders)),
-        "items": _units(timelines.total(timelines.whole("quantity"), bought)),
+        "items": _units(timelines.total(timelines.events["quantity"], bought)),
     }
 
 
 def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
     bought = _did(timelines, "purchase")
-    product, category = timelines.whole("product"), timelines.whole("top_category")
+    product, category = timelines.events["product"], timelines.events["top_category"]
     distinct = {
         "products": timelines.newest_of_each(product, bought & (product != UNKNOWN)),
         "categories": timelines.newest_of_each(category, bought & (category != UNKNOWN)),
         "orders": orders,
         # An order counts where its newest event does.
         **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
-        "active_days": timelines.newest_of_each_day(np.ones(len(timelines.events), dtype=np.bool_)),
+        "active_days": timelines.newest_of_each_day(np.ones(timelines.size, dtype=np.bool_)),
     }
     kinds = {name: _did(timelines, kind) for kind in EVENT_TYPES if (name := f"{kind}_events") in spec.count_numbers}
     return {name: timelines.count(mask).astype(np.float64) for name, mask in (distinct | kinds).items()}
@@ -98,8 +98,8 @@ def _gaps(timelines: Timelines) -> dict[str, Floats]:
 
 
 def _shares(timelines: Timelines) -> dict[str, Floats]:
-    amount, bought, returned = timelines.whole("amount"), _did(timelines, "purchase"), _did(timelines, "return")
-    listed, relation = timelines.whole("list_value"), timelines.whole("price_relation")
+    amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
+    listed, relation = timelines.events["list_value"], timelines.events["price_relation"]
     has_list = bought & (listed != UNKNOWN) & (amount != UNKNOWN)
     list_value, paid = timelines.total(listed, has_list), timelines.total(amount, has_list)
     below = bought & (relation == PRICE_RELATIONS.index("below"))
@@ -114,7 +114,7 @@ def _shares(timelines: Timelines) -> dict[str, Floats]:
 
 def _orders(timelines: Timelines) -> Mask:
     """The newest purchase of each order; purchases without one are of one order together."""
-    return timelines.newest_of_each(timelines.whole("order"), _did(timelines, "purchase"))
+    return timelines.newest_of_each(timelines.events["order"], _did(timelines, "purchase"))
 
 
 def _within(timelines: Timelines, days: int, as_of: date) -> Mask:

@@ -1,7 +1,7 @@
 """Whole users' events as flat arrays: one user after another, each one's newest event first."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Self
@@ -21,11 +21,14 @@ UNKNOWN = int(np.iinfo(np.int64).min)
 SPREAD = -7046029254386353131
 """Odd, and near 2^64 over the golden ratio (as 64 bits with a sign), which keeps its multiples far apart."""
 
+OF_USERS = ("user_id", "known", "signup", "profile_key", "profile")
+"""Columns that tell of a user, not of an event; ``profile`` where words are read."""
+
 ROWS = 100_000
 """Read at once, and the rest of the last user's: enough that what a call costs does not show."""
 
 
-def whole_users(batches: Iterator[pa.RecordBatch], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+def whole_users(batches: Iterable[pa.RecordBatch], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """The same rows in batches that end where a user ends, of ``rows`` or more; the last may be smaller.
 
     Rows of one ``user_hash`` follow each other in ``batches``.
@@ -64,10 +67,12 @@ class Timelines:
 
     users: pa.RecordBatch
     """n rows: what is known of each user, null where nothing is."""
-    events: pa.RecordBatch
-    """e rows."""
+    events: dict[str, Ints]
+    """(e,) each: whole numbers by name, ``UNKNOWN`` where one is not known."""
     starts: Ints
     """(n + 1,): user i did the events [starts[i], starts[i + 1])."""
+    words: pa.RecordBatch | None = None
+    """e rows: the words of events, where they are read."""
 
     @classmethod
     def of(cls, rows: pa.RecordBatch) -> Self:
@@ -76,11 +81,24 @@ class Timelines:
         begins = np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
         first = np.flatnonzero(begins)
         events = np.add.reduceat(is_event.to_numpy(zero_copy_only=False).astype(np.int64), first)
-        return cls(rows.take(pa.array(first)), rows.filter(is_event), np.append(0, np.cumsum(events)))
+        users = rows.select([name for name in OF_USERS if name in rows.schema.names])
+        numbers, words = _numbers_and_words(rows.drop_columns(users.schema.names), is_event)
+        return cls(users.take(pa.array(first)), numbers, np.append(0, np.cumsum(events)), words)
 
-    def whole(self, name: str) -> Ints:
-        """(e,) a column of whole numbers, ``UNKNOWN`` where it is null."""
-        return whole_numbers(self.events.column(name))
+    def before(self, day: int) -> Self:
+        """The same users, with what they did on days before ``day`` alone."""
+        kept = self.day < day
+        if kept.all():
+            return self
+        starts = np.append(0, np.cumsum(self.count(kept)))
+        words = None if self.words is None else self.words.filter(pa.array(kept))
+        events = {name: values[kept] for name, values in self.events.items()}
+        return replace(self, events=events, starts=starts, words=words)
+
+    @property
+    def size(self) -> int:
+        """e."""
+        return int(self.starts[-1])
 
     @property
     def lengths(self) -> Ints:
@@ -95,12 +113,12 @@ class Timelines:
     @cached_property
     def position(self) -> Ints:
         """(e,) 0 at a user's newest event."""
-        return np.arange(len(self.events)) - self.starts[self.user]
+        return np.arange(self.size) - self.starts[self.user]
 
-    @cached_property
+    @property
     def day(self) -> Ints:
         """(e,) local days since 1970-01-01."""
-        return self.whole("day")
+        return self.events["day"]
 
     def total(self, values: Ints, where: Mask) -> Ints:
         """(n,) exact sums over the events ``where`` holds and the value is known."""
@@ -115,7 +133,7 @@ class Timelines:
         """(e,) the newest event of each distinct value of a user, of those ``where`` holds; ``UNKNOWN`` is one, too."""
         rows = np.flatnonzero(where)
         repeated = pd.Series(self.by_user(values)[rows]).duplicated()
-        found = np.zeros(len(self.events), dtype=np.bool_)
+        found = np.zeros(self.size, dtype=np.bool_)
         found[rows[~repeated.to_numpy()]] = True
         return found
 
@@ -130,9 +148,20 @@ class Timelines:
         """(e,) the newest event of each of a user's days, of those ``where`` holds."""
         rows = np.flatnonzero(where)
         later = (np.diff(self.user[rows]) != 0) | (np.diff(self.day[rows]) != 0)
-        found = np.zeros(len(self.events), dtype=np.bool_)
+        found = np.zeros(self.size, dtype=np.bool_)
         found[rows[np.append(True, later)[: len(rows)]]] = True
         return found
+
+
+def _numbers_and_words(
+    rows: pa.RecordBatch, is_event: pa.BooleanArray
+) -> tuple[dict[str, Ints], pa.RecordBatch | None]:
+    """The rows that are events: columns of whole numbers, and those of words."""
+    words = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    numbers = {
+        name: whole_numbers(rows.column(name).filter(is_event)) for name in rows.schema.names if name not in words
+    }
+    return numbers, rows.select(words).filter(is_event) if words else None
 
 
 def day_number(day: date) -> int:

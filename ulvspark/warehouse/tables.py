@@ -15,6 +15,9 @@ CATALOG = "catalog:"
 CURRENCY = "ulvspark.currency"
 TIME_ZONE = "ulvspark.time_zone"
 
+FILES_KEPT = "INTERVAL 6 DAYS"
+"""Delta's VACUUM leaves files that were replaced a week ago or less, and those of the change feed with them."""
+
 
 @dataclass(frozen=True)
 class WarehouseSettings:
@@ -41,14 +44,12 @@ class Warehouse:
 
     def identifier(self, name: str) -> str:
         """The table as SQL names it."""
-        if self.root.startswith(CATALOG):
-            return f"{self.root.removeprefix(CATALOG)}.{name}"
-        return f"delta.`{self.root}/{name}`"
+        return self._location(name) if self.root.startswith(CATALOG) else f"delta.`{self._location(name)}`"
 
     def exists(self, name: str) -> bool:
         if self.root.startswith(CATALOG):
             return self.spark.catalog.tableExists(self.identifier(name))
-        return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")
+        return DeltaTable.isDeltaTable(self.spark, self._location(name))
 
     def version(self, name: str) -> int:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
@@ -76,7 +77,7 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             builder = builder.tableName(self.identifier(table.name))
         else:
-            builder = builder.location(f"{self.root}/{table.name}")
+            builder = builder.location(self._location(table.name))
         builder = builder.addColumns(self.spark.createDataFrame([], table.ddl).schema)
         if table.partition:
             builder = builder.partitionedBy(*table.partition)
@@ -119,6 +120,40 @@ class Warehouse:
         (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
+    def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
+        """Of the rows whose key is one of ``keys``, leave those of ``frame`` alone."""
+        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
+        there = keys.join(frame.withColumn("there", F.lit(True)), list(table.key), "left")
+        merge = self._delta(table.name).alias("t").merge(there.alias("s"), on)
+        merge = merge.whenMatchedDelete("s.there IS NULL").whenMatchedUpdateAll()
+        merge.whenNotMatchedInsertAll("s.there").execute()
+
+    def changed(self, name: str, key: str, since: int, until: int) -> DataFrame:
+        """``key`` of the rows that commits after version ``since`` and up to ``until`` wrote, replaced or removed."""
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
+        read = reader.table if self.root.startswith(CATALOG) else reader.load
+        return read(self._location(name)).select(key)
+
+    def remembers(self, name: str, version: int) -> bool:
+        """Whether the change feed of a table still holds all that was done after ``version``."""
+        commits = self.version(name) - version
+        if commits <= 0:
+            return commits == 0
+        done = self._delta(name).history(commits).agg(F.count("*"), F.min("timestamp") > F.now() - F.expr(FILES_KEPT))
+        [(found, are_there)] = done.collect()
+        return bool(found == commits and are_there)
+
+    def table_id(self, name: str) -> str:
+        """What tells a table from one that was later made under its name."""
+        [(found,)] = self._delta(name).detail().select("id").collect()
+        return str(found)
+
+    def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
+        """Set some properties of a table; values hold no single quote."""
+        told = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
+        self.spark.sql(f"ALTER TABLE {self.identifier(name)} SET TBLPROPERTIES ({told})")
+
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
         self._delta(name).delete(condition)
@@ -142,14 +177,20 @@ class Warehouse:
             self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
             return
         context = self.spark.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(f"{self.root}/{name}")  # type: ignore[union-attr]
+        path = context._jvm.org.apache.hadoop.fs.Path(self._location(name))  # type: ignore[union-attr]
         path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
+
+    def _location(self, name: str) -> str:
+        """The table's name in the catalog, or its folder."""
+        if self.root.startswith(CATALOG):
+            return f"{self.root.removeprefix(CATALOG)}.{name}"
+        return f"{self.root}/{name}"
 
     def _delta(self, name: str) -> DeltaTable:
         self._check_exists(name)
         if self.root.startswith(CATALOG):
             return DeltaTable.forName(self.spark, self.identifier(name))
-        return DeltaTable.forPath(self.spark, f"{self.root}/{name}")
+        return DeltaTable.forPath(self.spark, self._location(name))
 
     def _check_exists(self, name: str) -> None:
         if not self.exists(name):
@@ -173,7 +214,7 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             writer.saveAsTable(self.identifier(name))
         else:
-            writer.save(f"{self.root}/{name}")
+            writer.save(self._location(name))
         return self.version(name)
 
 

@@ -1,0 +1,107 @@
+"""Tables made of others, row by row of a key, and kept up to date by what changed in those."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+
+from ulvspark.contract.schema import Table
+from ulvspark.warehouse.publish import staging
+from ulvspark.warehouse.tables import Warehouse
+
+logger = logging.getLogger(__name__)
+
+BUILT_FROM = "ulvspark.built_from"
+"""The property that says of which versions of its sources a table was made, and in which layout."""
+
+DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
+"""So that replacing a few rows does not copy their neighbours."""
+
+MANY = 0.1
+"""Where this share of the keys changed, everything is built anew, which also joins what changes left in small files."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a table is made of. A row depends on the rows with its key in each source, and on nothing else."""
+
+    table: Table
+    sources: tuple[str, ...]
+    build: Callable[..., DataFrame]
+    """Of one frame a source, all rows or those of some keys."""
+    layout: dict[str, str]
+    """What rows mean beside their columns: of another layout they are built anew."""
+
+    @property
+    def key(self) -> str:
+        [name] = self.table.key
+        return name
+
+
+@dataclass(frozen=True)
+class UpToDate:
+    """A derived table that holds what its sources did at some version."""
+
+    version: int
+    sources: dict[str, int]
+    built: int
+    """How many keys were looked at anew."""
+
+
+def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpToDate:
+    """Make ``derived`` hold what its sources hold now, from what their change feeds tell since it last did.
+
+    Everything is built anew where there is no telling: the first time, in another layout, where a source was made
+    anew or its change feed does not reach back, and where much changed. A run that ends before the last commit leaves
+    the next one the same changes to look at, which does no harm.
+    """
+    name = derived.table.name
+    sources = {each: warehouse.version(each) for each in derived.sources}
+    ids = {each: warehouse.table_id(each) for each in derived.sources}
+    since = _held(warehouse, derived, ids)
+    known = since is not None and all(warehouse.remembers(each, since[each]) for each in sources)
+    built = _update(warehouse, derived, since, sources, run_id) if known and since else None
+    properties = {BUILT_FROM: json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})}
+    if built is None:
+        logger.info("%s is built anew", name)
+        frames = (warehouse.read(each, version) for each, version in sources.items())
+        warehouse.replace(derived.build(*frames), name, properties | DELETION_VECTORS)
+        built = warehouse.read(name).count()
+    elif sources != since:
+        warehouse.set_properties(name, properties)
+    return UpToDate(warehouse.version(name), sources, built)
+
+
+def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str]) -> dict[str, int] | None:
+    """The versions of the sources that the table holds; None where it is to be built anew."""
+    name = derived.table.name
+    if not warehouse.exists(name):
+        return None
+    found = json.loads(warehouse.properties(name).get(BUILT_FROM, "{}"))
+    same = found.get("layout") == derived.layout and found.get("ids") == ids
+    return found["versions"] if same else None
+
+
+def _update(
+    warehouse: Warehouse, derived: Derived, since: dict[str, int], sources: dict[str, int], run_id: str
+) -> int | None:
+    """Build the rows of keys that changed; returns how many, None where they are too many."""
+    key, name = derived.key, derived.table.name
+    behind = [each for each in sources if since[each] < sources[each]]
+    feeds = [warehouse.changed(each, key, since[each], sources[each]) for each in behind]
+    if not feeds:
+        return 0
+    changed = reduce(DataFrame.union, feeds).distinct().persist(StorageLevel.DISK_ONLY)
+    number = changed.count()
+    few = number <= MANY * warehouse.read(name).count()
+    if few:
+        with staging(warehouse, name, run_id) as staged:
+            frames = (warehouse.read(each, version) for each, version in sources.items())
+            warehouse.overwrite(derived.build(*(each.join(changed, key, "left_semi") for each in frames)), staged)
+            warehouse.replace_rows(warehouse.read(staged), derived.table, changed)
+    changed.unpersist()
+    return number if few else None
