@@ -19,6 +19,7 @@ from ulvspark.history.population import Population
 from ulvspark.model import golden
 from ulvspark.model.events import Events
 from ulvspark.model.reading import EventReader
+from ulvspark.model.sequence import read_events
 from ulvspark.model.text_vectors import TextVectors
 from ulvspark.scoring.vectors import bytes_of, vectors_of
 
@@ -100,7 +101,7 @@ def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
     """Vectors of users: those that are known, and the others' read."""
     new = batch.column("vector").is_null().to_numpy(zero_copy_only=False)
     events = Events.of_sequences(batch.column("sequence").filter(pa.array(new)))
-    read = _reader(bundle).encode_events(events, _texts(scratch))
+    read = read_events(_reader(bundle).encoder, events, _texts(scratch))
     encoded = np.empty((len(batch), read.shape[1]), np.float32)
     encoded[new] = read
     if not new.all():

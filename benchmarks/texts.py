@@ -13,7 +13,7 @@ from ulvspark.contract.spec import HistorySpec, TextSpec
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
 from ulvspark.model import golden
-from ulvspark.model.batching import tokenize
+from ulvspark.model.tokenizing import tokenize
 
 MEAN_TOKENS, SIGMA = 73, 0.6
 

@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import (
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.model.backbone import load_backbone
-from ulvspark.model.batching import check_fit, load_tokenizer
+from ulvspark.model.tokenizing import check_fit, load_tokenizer
 
 MINILM = "minilm"
 

@@ -24,7 +24,8 @@ from model_training.pretraining.masking import load_masked_model
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
-from ulvspark.model.batching import Tokens, batches, load_tokenizer, pad, tokenize
+from ulvspark.model.batching import Tokens, batches, pad
+from ulvspark.model.tokenizing import load_tokenizer, tokenize
 
 PROMPT = "this customer is worth {mask} ."
 WORDS = ("little", "something", "much")

@@ -18,9 +18,10 @@ from model_training.dataset import TrainingSet
 from model_training.metrics import Outcome
 from ulvspark.contract.spec import Head, NetworkSpec, TextSpec, TierSpec, Unit
 from ulvspark.history.text import event_texts, render
-from ulvspark.model.batching import Tokens, pad, tokenize, tokenize_single
+from ulvspark.model.batching import Tokens, pad
 from ulvspark.model.events import Events
 from ulvspark.model.text_vectors import places
+from ulvspark.model.tokenizing import tokenize, tokenize_single
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 
 from model_training.devices import autocast, processes
 from model_training.examples import Texts
-from ulvspark.model.backbone import TextReader
 from ulvspark.model.batching import batches, pad
 from ulvspark.model.network import UserValueNetwork
+from ulvspark.model.text_reader import TextReader
 
 
 def pooled_states(encoder: TextReader, texts: Texts, precision: str, cache: Path) -> Tensor:

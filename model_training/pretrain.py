@@ -34,9 +34,9 @@ from model_training.runs import latest_checkpoint
 from model_training.tuning.freezing import build_optimiser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.model.batching import check_fit, load_tokenizer
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.quiet import quiet_transformers
+from ulvspark.model.tokenizing import check_fit, load_tokenizer
 
 REPORT = "pretraining.json"
 

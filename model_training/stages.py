@@ -18,8 +18,9 @@ from model_training.training import Stage, Trained, train
 from model_training.tuning.adapters import RankUpdates, add_adapter, final_ranks, orthogonality
 from model_training.tuning.freezing import freeze, set_dropout
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.backbone import TextReader, max_positions
+from ulvspark.model.backbone import max_positions
 from ulvspark.model.network import UserValueNetwork
+from ulvspark.model.text_reader import TextReader
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from model_training.dataset import TrainingSet
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, render
-from ulvspark.model.batching import Tokens, tokenize
+from ulvspark.model.batching import Tokens
+from ulvspark.model.tokenizing import tokenize
 
 Rows = npt.NDArray[np.int64]
 

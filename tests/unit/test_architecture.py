@@ -69,6 +69,11 @@ def test_training_and_the_predictor_load_without_spark():
     assert finished.returncode == 0, finished.stderr
 
 
+def test_what_runs_for_everyone_loads_without_what_reads_texts():
+    finished = import_without("transformers", ["ulvspark.scoring.encode", "ulvspark.scoring.decide"])
+    assert finished.returncode == 0, finished.stderr
+
+
 def test_the_contract_loads_without_torch():
     finished = import_without("torch", dotted(modules_of("ulvspark.contract")))
     assert finished.returncode == 0, finished.stderr

@@ -13,7 +13,8 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
 from ulvspark.model.backbone import load_backbone
-from ulvspark.model.batching import batches, check_fit, load_tokenizer, pad, tokenize
+from ulvspark.model.batching import batches, pad
+from ulvspark.model.tokenizing import check_fit, load_tokenizer, tokenize
 
 TOKENIZER = tiny.tokenizer()
 

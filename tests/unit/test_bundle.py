@@ -12,9 +12,10 @@ from tests import tiny
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.model import bundle, golden
-from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.manifest import MANIFEST, BundleFacts, Manifest, read_manifest, verify
 from ulvspark.model.parts import Parts
+from ulvspark.model.serving import scorer
+from ulvspark.model.tokenizing import load_tokenizer
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def test_what_was_saved_scores_the_same_when_loaded(tiny_bert: Path, tmp_path: P
     before = bundle.reader(network.eval(), tokenizer, about.text)
     after = bundle.reader(loaded.network, loaded.tokenizer, about.text)
     assert golden.readings(users, before) == golden.readings(users, after)
-    assert golden.scores(users, before, bundle.scorer(network, about, Parts())) == golden.scores(
-        users, after, bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
+    assert golden.scores(users, before, scorer(network.decider, about, Parts())) == golden.scores(
+        users, after, scorer(loaded.network.decider, loaded.manifest, loaded.parts)
     )
 
 

@@ -10,7 +10,7 @@ from tests import tiny, training_set
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec, TierSpec
 from ulvspark.history.text import render
-from ulvspark.model.batching import tokenize
+from ulvspark.model.tokenizing import tokenize
 
 PROTOCOL = training_set.PROTOCOL
 

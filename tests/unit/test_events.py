@@ -14,6 +14,7 @@ from ulvspark.model import golden
 from ulvspark.model.events import READ, Events
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.reading import EventReader
+from ulvspark.model.sequence import read_events
 from ulvspark.model.text_vectors import TextVectors, places
 
 USERS = golden.make_users(HistorySpec())
@@ -99,7 +100,7 @@ def test_keys_alone_read_as_words_and_keys_do(folder):
     assert isinstance(reader, EventReader)
     texts = event_texts(USERS.histories)
     known = TextVectors.of(np.array(list(texts)), reader.read_texts(list(texts.values())))
-    keyed = reader.encode_events(Events.of(USERS.histories), known)
+    keyed = read_events(reader.encoder, Events.of(USERS.histories), known)
     np.testing.assert_allclose(keyed, reader.encode(USERS.histories), atol=1e-6, rtol=0)
 
 

@@ -9,8 +9,9 @@ import torch
 from tests import tiny
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HEADS, NetworkSpec
-from ulvspark.model.backbone import load_backbone, pool
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.network import Decider
+from ulvspark.model.text_reader import pool
 
 LABELS = {
     "tier": torch.tensor([0, 2]),

@@ -12,12 +12,13 @@ from tests import tiny
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec
 from ulvspark.model import agreement, bare, bundle, golden
-from ulvspark.model.backbone import TextReader, load_backbone
+from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import Tokens
 from ulvspark.model.engine import Engine
 from ulvspark.model.manifest import Agreement
 from ulvspark.model.precision import PRECISIONS, Int8Linear, Precision, converted, int8_bytes
 from ulvspark.model.predictor import Predictor
+from ulvspark.model.text_reader import TextReader
 
 USERS = golden.make_users(HistorySpec())
 GOOD = Agreement(users=1000, equal_tiers=0.998, batch_change=1e-6, users_per_second=90.0)

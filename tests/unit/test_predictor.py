@@ -13,8 +13,8 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.history import text
 from ulvspark.model import engine, golden
-from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.predictor import Predictor
+from ulvspark.model.tokenizing import load_tokenizer
 
 USERS = golden.make_users(HistorySpec())
 

@@ -19,7 +19,7 @@ from tests.training_set import PROTOCOL, small
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
-from ulvspark.model.batching import load_tokenizer
+from ulvspark.model.tokenizing import load_tokenizer
 
 CONFIG = Path(__file__).parents[2] / "conf/pretrain.yaml"
 SMALL = [

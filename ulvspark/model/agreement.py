@@ -22,6 +22,7 @@ from ulvspark.model.parts import Parts
 from ulvspark.model.precision import PRECISIONS, Precision
 from ulvspark.model.reading import EventReader, Reader
 from ulvspark.model.scorer import Scorer
+from ulvspark.model.serving import scorer
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def measure(
     """
     if "tier" not in facts.network.heads:
         return {}
-    scorer, found = bundle.scorer(network, facts, Parts()), {}
+    own, found = scorer(network.decider, facts, Parts()), {}
     exact: npt.NDArray[np.int64] | None = None
     for precision in PRECISIONS:
         try:
@@ -66,7 +67,7 @@ def measure(
         if reader is None:
             return {}
         vectors, seconds = _read(reader, sample.histories)
-        tiers = _tiers(scorer, vectors, sample)
+        tiers = _tiers(own, vectors, sample)
         exact = tiers if exact is None else exact
         found[precision] = Agreement(
             users=len(sample.histories),
@@ -83,8 +84,8 @@ def _read(reader: Reader, histories: Sequence[Any]) -> tuple[npt.NDArray[np.floa
     return vectors, max(time.process_time() - started, 1e-9)
 
 
-def _tiers(scorer: Scorer, vectors: npt.NDArray[np.float32], sample: Sample) -> npt.NDArray[np.int64]:
-    probabilities = scorer.decide(vectors, sample.numbers, sample.population).tier_probabilities
+def _tiers(own: Scorer, vectors: npt.NDArray[np.float32], sample: Sample) -> npt.NDArray[np.int64]:
+    probabilities = own.decide(vectors, sample.numbers, sample.population).tier_probabilities
     tiers: npt.NDArray[np.int64] = np.asarray(probabilities).argmax(axis=1)
     return tiers
 

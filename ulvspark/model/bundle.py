@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model import golden
 from ulvspark.model.adapter import save_backbone, with_adapter
 from ulvspark.model.backbone import load_backbone
-from ulvspark.model.batching import load_tokenizer
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.engine import Engine
@@ -28,16 +26,15 @@ from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
 from ulvspark.model.precision import DTYPES, Precision
 from ulvspark.model.reading import EventReader, HistoryReader, Reader
-from ulvspark.model.scorer import Scorer
 from ulvspark.model.sequence import EventEncoder
+from ulvspark.model.serving import ENCODER, HEADS, VECTOR, read_weights, scorer
+from ulvspark.model.tokenizing import load_tokenizer
 
 __all__ = ["Bundle", "BundleFacts", "Manifest", "extend", "load", "save"]
 
 logger = logging.getLogger(__name__)
 
-ENCODER, HEADS, CARD = "encoder", "heads.safetensors", "README.md"
-VECTOR = "vector.safetensors"
-"""In ``ENCODER``: what makes a user's vector of the base encoder's states."""
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,6 @@ class Bundle:
     network: UserValueNetwork
     tokenizer: PreTrainedTokenizerBase | None
     parts: Parts
-
-
-def scorer(network: UserValueNetwork, facts: BundleFacts, parts: Parts) -> Scorer:
-    """What turns vectors and numbers into scores."""
-    return Scorer(network.decider, facts.tiers, facts.history, parts, facts.blend or {})
 
 
 def reader(
@@ -117,7 +109,7 @@ def _describe(
     """Add to the weights what is derived from them: golden users, model card, manifest."""
     users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text, facts.precision)
     readings = golden.readings(users, texts)
-    scores = golden.scores(users, texts, scorer(network, facts, parts))
+    scores = golden.scores(users, texts, scorer(network.decider, facts, parts))
     golden.write(folder / golden.GOLDEN, users, readings | scores)
     (folder / CARD).write_text(model_card(facts), encoding="utf-8")
     return write_manifest(folder, facts, _versions(folder, facts, readings))
@@ -189,19 +181,12 @@ def load(folder: str | Path) -> Bundle:
     spec = manifest.network
     backbone = _read_backbone(folder / ENCODER, manifest.precision) if spec.use_text else None
     network = build_network(spec, backbone, manifest.history, len(manifest.tiers.names))
-    _read_weights(network.decider, folder / HEADS)
+    read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:
-        _read_weights(network.encoder.beside_backbone(), folder / ENCODER / VECTOR)
+        read_weights(network.encoder.beside_backbone(), folder / ENCODER / VECTOR)
     tokenizer = load_tokenizer(folder / ENCODER) if spec.use_text else None
     return Bundle(manifest, network.eval(), tokenizer, read_parts(folder, len(feature_names(manifest.history))))
 
 
 def _read_backbone(folder: Path, precision: Precision) -> nn.Module:
     return with_adapter(load_backbone(folder, DTYPES[precision]), folder)
-
-
-def _read_weights(module: nn.Module, path: Path) -> None:
-    try:
-        module.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ExpectedError(f"{path}: does not fit this code's network ({' '.join(str(error).split())})") from error

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ulvspark.model.backbone import TextReader
 from ulvspark.model.batching import Tokens, batches, pad
 from ulvspark.model.packed import PackedEncoder, can_pack
 from ulvspark.model.precision import Precision, converted
+from ulvspark.model.text_reader import TextReader
 
 States = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]

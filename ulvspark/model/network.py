@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ulvspark.contract.spec import Head, HistorySpec, NetworkSpec
 from ulvspark.history.features import feature_names
-from ulvspark.model.backbone import TextReader
 from ulvspark.model.heads import output_size, total_loss
 from ulvspark.model.sequence import EventEncoder
+from ulvspark.model.text_reader import TextReader
 
 
 class HistoryEncoder(TextReader):

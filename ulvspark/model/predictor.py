@@ -14,6 +14,7 @@ from ulvspark.history.text import Rendered, render
 from ulvspark.model import bundle, golden
 from ulvspark.model.bundle import Bundle, Manifest
 from ulvspark.model.decisions import Decisions
+from ulvspark.model.serving import scorer
 
 __all__ = ["Decisions", "Predictor"]
 
@@ -26,7 +27,7 @@ class Predictor:
         self._folder = folder
         manifest = loaded.manifest
         self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, manifest.precision)
-        self.scorer = bundle.scorer(loaded.network, loaded.manifest, loaded.parts)
+        self.scorer = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
 
     @classmethod
     def load(cls, folder: str | Path, threads: int | None = None) -> Self:

@@ -7,20 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
-from ulvspark.model.batching import Tokens, batches, tokenize, tokenize_single
+from ulvspark.model.batching import Tokens
 from ulvspark.model.engine import Engine
-from ulvspark.model.events import Events, Ints
+from ulvspark.model.events import Events
 from ulvspark.model.network import HistoryEncoder
-from ulvspark.model.sequence import EventEncoder
+from ulvspark.model.sequence import EventEncoder, read_events
 from ulvspark.model.text_vectors import States, TextVectors
-
-TEXTS = 8192
-"""Whose states are turned into numbers of 32 bits at once."""
+from ulvspark.model.tokenizing import tokenize, tokenize_single
 
 History = Mapping[str, Any]
 Vectors = npt.NDArray[np.float32]
@@ -77,7 +74,7 @@ class EventReader:
         self._read.update(zip(unread, self.read_texts(unread), strict=True))
         states = np.stack([self._read[text] for text in texts.values()]) if texts else self.read_texts([])
         keys = np.fromiter(texts, dtype=np.int64, count=len(texts))
-        return self.encode_events(Events.of(histories), TextVectors.of(keys, states))
+        return read_events(self.encoder, Events.of(histories), TextVectors.of(keys, states))
 
     def read_texts(self, texts: Sequence[str]) -> States:
         """(n, D) states of texts, rounded as ``text_vectors`` keeps them."""
@@ -86,23 +83,6 @@ class EventReader:
     def tokenize_texts(self, texts: Sequence[str]) -> Tokens:
         """The token ids of each text."""
         return tokenize_single(self.tokenizer, texts, self.spec)
-
-    def encode_events(self, events: Events, vectors: TextVectors) -> Vectors:
-        """(n, vector_size) of n histories whose keys are all in ``vectors``."""
-        numbered, used = vectors.place(events).numbered()
-        encoded = np.empty((len(events.lengths), self.encoder.vector_size), dtype=np.float32)
-        with torch.inference_mode():
-            items = self._items(vectors.states, used - 1)
-            for rows in batches(events.lengths):
-                encoded[rows] = self.encoder(**numbered.padded(rows).tensors(), items=items).numpy()
-        return encoded
-
-    def _items(self, states: States, texts: Ints) -> Tensor:
-        """What the encoder makes of some texts, once for all users who share them."""
-        nothing = self.encoder.items(None)
-        parts = [texts[start : start + TEXTS] for start in range(0, len(texts), TEXTS)]
-        read = [self.encoder.items(torch.from_numpy(states[part].astype(np.float32)))[1:] for part in parts]
-        return torch.cat([nothing, *read])
 
     def readings(self, histories: Sequence[History]) -> dict[str, list[Any]]:
         """What is read of each history: the texts of its events, and their token ids."""

@@ -2,13 +2,20 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ulvspark.contract.schema import CODED
 from ulvspark.contract.spec import SequenceSpec
-from ulvspark.model.backbone import TextReader
-from ulvspark.model.events import MEASURES
+from ulvspark.model.batching import batches
+from ulvspark.model.events import MEASURES, Events, Ints
+from ulvspark.model.text_reader import TextReader
+from ulvspark.model.text_vectors import States, TextVectors
+
+TEXTS = 8192
+"""Whose states are turned into numbers of 32 bits at once."""
 
 
 class EventEncoder(TextReader):
@@ -68,3 +75,22 @@ class EventEncoder(TextReader):
         linear: Any = self.item[1]
         nothing = linear.weight.new_zeros(1, linear.out_features)
         return nothing if pooled is None else torch.cat([nothing, self.item(pooled).to(nothing.dtype)])
+
+
+def read_events(encoder: EventEncoder, events: Events, texts: TextVectors) -> npt.NDArray[np.float32]:
+    """(n, vector_size) of n histories whose keys are all among ``texts``."""
+    numbered, used = texts.place(events).numbered()
+    encoded = np.empty((len(events.lengths), encoder.vector_size), dtype=np.float32)
+    with torch.inference_mode():
+        items = _items(encoder, texts.states, used - 1)
+        for rows in batches(events.lengths):
+            encoded[rows] = encoder(**numbered.padded(rows).tensors(), items=items).numpy()
+    return encoded
+
+
+def _items(encoder: EventEncoder, states: States, texts: Ints) -> Tensor:
+    """What the encoder makes of some texts, once for all users who share them."""
+    nothing = encoder.items(None)
+    parts = [texts[start : start + TEXTS] for start in range(0, len(texts), TEXTS)]
+    read = [encoder.items(torch.from_numpy(states[part].astype(np.float32)))[1:] for part in parts]
+    return torch.cat([nothing, *read])

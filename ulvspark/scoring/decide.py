@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
-from ulvspark.model.predictor import Decisions, Predictor
+from ulvspark.model.decisions import Decisions
+from ulvspark.model.scorer import Scorer
 from ulvspark.scoring import workers
 from ulvspark.scoring.vectors import vectors_of
 
@@ -50,22 +51,22 @@ def decide(
 def _decide_batches(batches: Iterator[pa.RecordBatch], bundle: str, population: Population) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         has_history = batch.column("has_history")
-        predicted = _predict(workers.predictor(bundle), batch.filter(has_history), population)
+        predicted = _predict(workers.scorer(bundle), batch.filter(has_history), population)
         # Of each row the place of its prediction, or null.
         places = pc.if_else(has_history, pc.subtract(pc.cumulative_sum(has_history.cast(pa.int64())), 1), None)
         everyone = {name: batch.column(name) for name in ("user_id", "has_history")}
         yield pa.record_batch(everyone | {name: column.take(places) for name, column in predicted.items()})
 
 
-def _predict(predictor: Predictor, users: pa.RecordBatch, population: Population) -> dict[str, pa.Array]:
+def _predict(scorer: Scorer, users: pa.RecordBatch, population: Population) -> dict[str, pa.Array]:
     """tier_probabilities and ``PREDICTED`` of users with a history."""
     if not len(users):
         return {name: pa.nulls(0, kind) for name, kind in KINDS.items()}
-    reads_text = predictor.manifest.network.use_text
+    reads_text = scorer.decider.spec.use_text
     vectors = vectors_of(users.column("vector")) if reads_text else np.empty((len(users), 0), np.float32)
-    names = predictor.manifest.history.numbers
+    names = scorer.history.numbers
     numbers = pd.DataFrame({name: users.column(name).to_numpy(zero_copy_only=False) for name in names})
-    return _columns(predictor.decide(vectors, numbers, population), len(users))
+    return _columns(scorer.decide(vectors, numbers, population), len(users))
 
 
 def _columns(decisions: Decisions, users: int) -> dict[str, pa.Array]:

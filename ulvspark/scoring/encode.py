@@ -13,8 +13,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
 from ulvspark.model.events import Events
-from ulvspark.model.predictor import Predictor
-from ulvspark.model.reading import EventReader
+from ulvspark.model.sequence import read_events
 from ulvspark.scoring import workers
 from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.vectors import bytes_of
@@ -97,8 +96,8 @@ def _encode_batches(
     batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None, throughput: Throughput
 ) -> Iterator[pa.RecordBatch]:
     for batch in _each_once(batches):
-        with throughput.measured(bundle):
-            vectors = _vectors(workers.predictor(bundle), batch.column(1), texts).astype("<f4")
+        told = batch.column(1)
+        vectors = _read_words(told, bundle, throughput) if texts is None else _read_sequences(told, bundle, texts)
         yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": bytes_of(vectors)})
 
 
@@ -115,8 +114,12 @@ def _each_once(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield batch.filter(pa.array(new))
 
 
-def _vectors(predictor: Predictor, histories: pa.Array, texts: str | None) -> np.ndarray:
-    if texts is not None and isinstance(predictor.reader, EventReader):
-        return predictor.reader.encode_events(Events.of_sequences(histories), workers.text_vectors(texts))
-    # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
-    return predictor.encode(histories.to_pylist(maps_as_pydicts="strict"))
+def _read_words(histories: pa.StructArray, bundle: str, throughput: Throughput) -> np.ndarray:
+    with throughput.measured(bundle):
+        # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
+        return workers.predictor(bundle).encode(histories.to_pylist(maps_as_pydicts="strict")).astype("<f4")
+
+
+def _read_sequences(sequences: pa.BinaryArray, bundle: str, texts: str) -> np.ndarray:
+    encoder, known = workers.event_encoder(bundle), workers.text_vectors(texts)
+    return read_events(encoder, Events.of_sequences(sequences), known).astype("<f4")

@@ -5,12 +5,19 @@ import shutil
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from pyspark import SparkContext, SparkFiles, TaskContext
 
-from ulvspark.model.predictor import Predictor
+from ulvspark.model.scorer import Scorer
+from ulvspark.model.sequence import EventEncoder
+from ulvspark.model.serving import load_event_encoder, load_scorer
 from ulvspark.model.text_vectors import TextVectors
+
+if TYPE_CHECKING:
+    from ulvspark.model.predictor import Predictor
 
 
 def ship(context: SparkContext, bundle: Path, version: str) -> str:
@@ -27,14 +34,36 @@ def ship(context: SparkContext, bundle: Path, version: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def predictor(name: str) -> Predictor:
-    """The shipped bundle, ready to use on this worker. Only inside a task.
+def predictor(name: str) -> "Predictor":
+    """The shipped bundle, ready to read texts on this worker. Only inside a task.
 
     The cache must live in an importable module: functions of a job script are pickled by value, each with an
     empty cache of its own.
     """
+    # Takes seconds to import, and the stages that run for everyone read no text.
+    from ulvspark.model.predictor import Predictor  # noqa: PLC0415
+
+    return Predictor.load(_folder(name))
+
+
+@lru_cache(maxsize=1)
+def event_encoder(name: str) -> EventEncoder:
+    """Of a shipped bundle of unit ``event``: what reads users. Only inside a task."""
+    return load_event_encoder(_folder(name))
+
+
+@lru_cache(maxsize=1)
+def scorer(name: str) -> Scorer:
+    """Of the shipped bundle: what turns vectors and numbers into scores. Only inside a task."""
+    return load_scorer(_folder(name))
+
+
+def _folder(name: str) -> Path:
+    """Where the shipped bundle lies; torch is to compute with the task's cores from now on."""
     task = TaskContext.get()
-    return Predictor.load(Path(SparkFiles.get(name)), threads=task.cpus() if task else None)
+    if task is not None:
+        torch.set_num_threads(task.cpus())
+    return Path(SparkFiles.get(name))
 
 
 def files_of(name: str) -> tuple[str, str]:
