@@ -251,14 +251,15 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
         warehouse.ensure(schema.TEXT_VECTORS)
         run.versions_read[name] = warehouse.version(name)
         events, products = _read(scoring, schema.EVENTS, schema.PRODUCTS)
-        used = texts.used_texts(warehouse.read(behaviour_table), events, products)
+        used = texts.used_keys(warehouse.read(behaviour_table), products)
         marked = texts.with_known(used, warehouse.read(name, run.versions_read[name]), version)
         found = marked.persist(StorageLevel.DISK_ONLY)
         total, reused = found.agg(F.count("text_key"), F.count("known")).collect()[0]
         stage.count("texts_encoded", total - reused)
         stage.count("texts_reused", reused)
         if total > reused:
-            _read_texts(scoring, found.where(F.col("known").isNull()), total - reused, model, version)
+            missing = texts.words_of(found.where(F.col("known").isNull()), events, products)
+            _read_texts(scoring, missing, total - reused, model, version)
         found.unpersist()
         known = texts.known_texts(warehouse.read(name, run.versions_read[name]), version)
         return texts.ship_vectors(warehouse.spark.sparkContext, known, f"texts-{run.run_id}")

@@ -169,7 +169,7 @@ def test_a_user_with_very_many_events_keeps_the_last_ones(spark):
     ]  # fmt: skip
 
 
-def test_the_population_is_exact(spark):
+def test_the_population_is_exact(spark, monkeypatch):
     rng = random.Random(2)
     rows = [
         {"user_id": f"u{n % 37}", "event_id": str(n), "event_time": "2020-05-01T10:00", "order_id": str(n),
@@ -186,6 +186,14 @@ def test_the_population_is_exact(spark):
     assert set(measured.knots) == set(SPEC.money_numbers)
     for name, knots in measured.knots.items():
         np.testing.assert_allclose(knots, np.quantile(numbers[name].dropna(), KNOT_PROBABILITIES), rtol=1e-12)
+
+    monkeypatch.setattr(behaviour, "MEASURED", 20)
+    some, again = (behaviour.measure_population(each, SPEC) for each in (frame, frame.repartition(3)))
+    assert (some.users, some.platform_scale) == (37, again.platform_scale), "the same users, wherever they are"
+    for name, knots in some.knots.items():
+        assert knots.tolist() == again.knots[name].tolist()
+        assert set(knots[[0, -1]]) <= set(numbers[name]), "of some users, exactly"
+    assert any(some.knots[name].tolist() != measured.knots[name].tolist() for name in some.knots)
 
 
 def test_a_platform_that_sold_nothing_has_no_scale(spark):

@@ -23,7 +23,11 @@ OF_SALES = Derived(TOTALS, (SALES.name, SELLERS.name), totals, {"version": "1"})
 
 
 @pytest.fixture
-def shop(place):
+def shop(warehouse):
+    return filled(warehouse)
+
+
+def filled(place):
     for table in (SALES, SELLERS):
         place.ensure(table)
     people = [f"s{number:02d}" for number in range(40)]
@@ -53,38 +57,39 @@ def update(place, of=OF_SALES):
     return found.built
 
 
-def test_only_what_changed_is_built(shop):
+def test_only_what_changed_is_built(place):
+    shop = filled(place)
     assert update(shop) == 40
     version = shop.version("totals")
     assert (update(shop), shop.version("totals")) == (0, version), "nothing happened, nothing is written"
 
     change(shop, "UPDATE {sales} SET seller = 's02' WHERE seller = 's01'")
-    assert update(shop) == 2, "both who had a sale and who has it now"
     change(shop, "DELETE FROM {sales} WHERE seller = 's03'")
-    change(shop, "DELETE FROM {sellers} WHERE seller IN ('s03', 's04')")
+    change(shop, "DELETE FROM {sellers} WHERE seller = 's03'")
     add(shop, SALES, [(90, "new", 9)])
-    add(shop, SALES, [(91, "new", 9)])
-    assert update(shop) == 3, "s03 is gone"
+    assert update(shop) == 4, "who had a sale and who has it now, who is gone and who is new"
     assert {row[0] for row in told(shop.read("totals"))} == {f"s{n:02d}" for n in range(40) if n != 3} | {"new"}
 
 
-@pytest.mark.parametrize("why", ["layout", "made anew", "forgotten", "much"])
-def test_all_is_built_where_there_is_no_telling_what_changed(shop, why, monkeypatch):
+def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
     assert update(shop) == 40
+    other = Derived(TOTALS, OF_SALES.sources, totals, {"version": "2"})
+    assert update(shop, other) == 40
+
     add(shop, SALES, [(90, "s05", 9)])
-    of = OF_SALES
-    if why == "layout":
-        of = Derived(TOTALS, of.sources, totals, {"version": "2"})
-    elif why == "made anew":
-        kept = told(shop.read("sellers"))
-        shop.drop("sellers")
-        shop.ensure(SELLERS)
-        add(shop, SELLERS, kept[:30])
-    elif why == "forgotten":
-        monkeypatch.setattr(tables, "FILES_KEPT", "INTERVAL 0 DAYS")
-    else:
-        monkeypatch.setattr(derived, "MANY", 0.02)
-    assert update(shop, of) == (30 + 10 if why == "made anew" else 40)
+    with monkeypatch.context() as later:
+        later.setattr(tables, "FILES_KEPT", "INTERVAL 0 DAYS")
+        assert update(shop, other) == 40, "the change feed may have been vacuumed"
+    add(shop, SALES, [(91, "s05", 9)])
+    with monkeypatch.context() as few:
+        few.setattr(derived, "MANY", 0.02)
+        assert update(shop, other) == 40, "one seller in forty is more than two in a hundred"
+
+    kept = told(shop.read("sellers"))
+    shop.drop("sellers")
+    shop.ensure(SELLERS)
+    add(shop, SELLERS, kept[:30])
+    assert update(shop, other) == 40, "a table of that name was made anew, and is at the version it was at"
 
 
 def test_a_run_that_stopped_half_way_does_no_harm(shop, monkeypatch):

@@ -25,15 +25,18 @@ from ulvspark.scoring.vectors import bytes_of
 TEXT_COLUMNS = (*WORDS, "text")
 
 
-def used_texts(behaviour: DataFrame, events: DataFrame, products: DataFrame) -> DataFrame:
-    """text_key and the words behind it, of all products and of the own texts of events in ``behaviour``'s sequences."""
-    catalogue = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
-    keys = behaviour.select(F.explode("text_keys").alias("text_key"))
-    said = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), "text")
-    said = said.join(keys.distinct(), "text_key", "left_semi")
+def used_keys(behaviour: DataFrame, products: DataFrame) -> DataFrame:
+    """text_key, each once, of all products and of the own texts of events in ``behaviour``'s sequences."""
+    catalogue = products.select(product_key().alias("text_key")).where("text_key IS NOT NULL")
+    return catalogue.union(behaviour.select(F.explode("text_keys"))).distinct()
+
+
+def words_of(keys: DataFrame, events: DataFrame, products: DataFrame) -> DataFrame:
+    """text_key, each of ``keys`` once, and the words behind it."""
     nothing = (F.lit(None).cast("string").alias(name) for name in WORDS)
-    both = catalogue.where("text_key IS NOT NULL").union(said.select("text_key", *nothing, "text"))
-    return both.dropDuplicates(["text_key"])
+    catalogue = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
+    said = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), *nothing, "text")
+    return catalogue.union(said).join(keys, "text_key", "left_semi").dropDuplicates(["text_key"])
 
 
 def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
@@ -42,10 +45,10 @@ def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame
     return ours.select("text_key", "vector").dropDuplicates(["text_key"])
 
 
-def with_known(used: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
-    """``used`` with ``known``: true where one encoder has read the text, else null."""
+def with_known(keys: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
+    """``keys`` with ``known``: true where one encoder has read the text, else null."""
     ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
-    return used.join(ours.select("text_key", F.lit(True).alias("known")).distinct(), "text_key", "left")
+    return keys.join(ours.select("text_key", F.lit(True).alias("known")).distinct(), "text_key", "left")
 
 
 def encode_texts(
@@ -57,7 +60,7 @@ def encode_texts(
     texts_per_task: int,
     throughput: Throughput,
 ) -> DataFrame:
-    """``number`` rows of ``used_texts`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
+    """``number`` rows of ``words_of`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
     cores = missing.sparkSession.sparkContext.defaultParallelism
     tasks = max(cores, -(-number // texts_per_task))
     vectors = missing.repartition(tasks).mapInArrow(
