@@ -1,10 +1,11 @@
-"""What a night costs, and the night after in which few users did something.
+"""What a night costs, the night after in which few users did something, and one that reads everyone anew.
 
     python -m benchmarks.night --warehouse ROOT --models ROOT --as-of DATE [--changed 0.01] [--usual 400]
 
-Two runs of jobs/score_users.py on a copy of a loaded warehouse: of DATE with empty caches of users, and of the day
-after, before which a share of the users bought once more. Prints the seconds of each stage, the rates, what was read
-and reused, and the memory of all processes together (proportional set size, so that shared pages count once).
+Three runs of jobs/score_users.py on a copy of a loaded warehouse: of DATE with nothing kept but vectors of texts; of
+the day after, before which a share of the users bought once more; and of the next day, when no user's vector is left,
+as with a new model over the same texts. Prints the seconds of each stage, the rates, what was read and reused, and the
+memory of all processes together (proportional set size, so that shared pages count once).
 
 Before them, in the same session, the usual recipe (benchmarks.contenders) reads --usual users with all cores; what it
 would need for all users is extrapolated from that rate.
@@ -52,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         first = night(warehouse, args.models, as_of)
         change(warehouse, as_of, args.changed)
         second = night(warehouse, args.models, as_of + timedelta(days=1))
-    found = {"first": first, "second": second}
+        warehouse.drop(schema.USER_VECTORS.name)
+        anew = night(warehouse, args.models, as_of + timedelta(days=2))
+    found = {"first": first, "second": second, "new model's": anew}
     for each in found.values():
         each["metrics"] |= beside(usual, each["counts"]["scored"], each["metrics"]["seconds_total"])
     sys.stdout.write(table(found))
