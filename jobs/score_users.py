@@ -289,7 +289,7 @@ def _encode_missing(scoring: Scoring, behaviour_table: str, model: str, text_vec
         stage.count("histories_encoded", total - reused)
         stage.count("histories_reused", reused)
         if total > reused:
-            missing = found.where(F.col("known").isNull()).select("history_hash")
+            missing = found.where(F.col("known").isNull()).select("history_hash") if reused else None
             version, now = scoring.manifest.user_encoder_version, datetime.now(UTC)
             throughput, config = Throughput.start(warehouse.spark.sparkContext), scoring.config.encode
             vectors = encode(everyone, missing, total - reused, model, text_vectors, version, now, config, throughput)

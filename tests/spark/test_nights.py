@@ -16,6 +16,8 @@ from ulvspark.contract.spec import NetworkSpec, SequenceSpec, Unit
 from ulvspark.history import behaviour
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
+from ulvspark.scoring import encode
+from ulvspark.warehouse import derived
 from ulvspark.warehouse.tables import Warehouse
 
 TABLES = ("events", "products", "users")
@@ -61,19 +63,24 @@ NIGHTS: dict[Unit, list[list[Callable[[Warehouse], None]]]] = {
 """What happens before each night."""
 
 
-@pytest.mark.parametrize("unit", NETWORKS)
-def test_a_night_costs_what_changed_and_scores_as_from_nothing(spark, unit, tmp_path: Path):
+@pytest.mark.parametrize(("unit", "few"), [("history", encode.FEW), ("event", 0)])
+def test_a_night_costs_what_changed_and_scores_as_from_nothing(spark, unit, few, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(encode, "FEW", few)
+    # Of a dozen users, two are more than a tenth.
+    monkeypatch.setattr(derived, "MANY", 0.5)
     models = publish(tmp_path, NETWORKS[unit], "champion")
     predictor = Predictor.load(open_store(models).fetch("champion", tmp_path / "fetched"))
     warehouse = Warehouse(spark, str(tmp_path / "warehouse"))
     shop.fill(warehouse)
-    encoded = []
+    encoded, rebuilt = [], []
     for night, changes in enumerate(NIGHTS[unit]):
         for change in changes:
             change(warehouse)
         as_of = shop.AS_OF + timedelta(days=2 * night)
         assert score_users.main(command_line(tmp_path, warehouse, models, as_of)) == 0
-        encoded.append(last_run(warehouse).counts["histories_encoded"])
+        counts = last_run(warehouse).counts
+        encoded.append(counts["histories_encoded"])
+        rebuilt.append(counts.get("timelines_built"))
         scores = by_user(warehouse)
         expected = from_nothing(warehouse, predictor, as_of)
         assert expected.keys() == {user for user, row in scores.items() if row.status == "scored"}
@@ -82,6 +89,7 @@ def test_a_night_costs_what_changed_and_scores_as_from_nothing(spark, unit, tmp_
     if unit == "event":
         # Without the purchase that was deleted user01 did what user00 did, who is known.
         assert encoded == [12, 2, 1, 10], "a review and a late event; a return; a title that ten users know"
+        assert rebuilt == [14, 2, 2, 0], "everyone; who did something; nobody, since a title is no event"
         texts = warehouse.read("text_vectors")
         assert texts.count() == len(shop.TITLES) + 1 + 1, "each title, the review and the new title, once"
         assert texts.select("text_encoder_version").distinct().count() == 1

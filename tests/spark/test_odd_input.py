@@ -11,7 +11,6 @@ from tests.spark import shop
 from tests.spark.test_nights import NETWORKS
 from tests.spark.test_score_users import by_user, command_line, last_run, publish
 from ulvspark.contract import schema
-from ulvspark.scoring import encode
 from ulvspark.warehouse.tables import Warehouse
 
 REVIEWS = {
@@ -38,9 +37,8 @@ def add_bot(warehouse: Warehouse, events: int) -> None:
     warehouse.append(warehouse.spark.range(events).select(*columns), schema.EVENTS.name)
 
 
-@pytest.mark.parametrize(("unit", "few"), [("history", encode.FEW), ("event", 0)])
-def test_odd_input_is_scored(spark, unit, few, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(encode, "FEW", few)
+@pytest.mark.parametrize("unit", NETWORKS)
+def test_odd_input_is_scored(spark, unit, tmp_path: Path):
     models = publish(tmp_path, NETWORKS[unit], "champion")
     warehouse = Warehouse(spark, str(tmp_path / "warehouse"))
     shop.fill(warehouse)

@@ -55,7 +55,7 @@ def with_known(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_versi
 
 def encode(
     behaviour: DataFrame,
-    missing: DataFrame,
+    missing: DataFrame | None,
     number: int,
     bundle: str,
     texts: str | None,
@@ -64,7 +64,7 @@ def encode(
     config: EncodeConfig,
     throughput: Throughput,
 ) -> DataFrame:
-    """The ``number`` histories of ``behaviour`` whose hash is ``missing``, as rows of ``user_vectors``.
+    """The ``number`` histories of ``behaviour`` whose hash is ``missing`` (None: all), as rows of ``user_vectors``.
 
     ``bundle`` and, of unit ``event``, the vectors of ``texts`` are the names they were shipped under.
     """
@@ -81,15 +81,18 @@ def encode(
     return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
 
 
-def _histories(behaviour: DataFrame, missing: DataFrame, number: int, tasks: int, told: str) -> DataFrame:
-    """Missing histories, shuffled at most once, so that equal ones are in one task."""
+def _histories(behaviour: DataFrame, missing: DataFrame | None, number: int, tasks: int, told: str) -> DataFrame:
+    """Missing histories, shuffled once, so that equal ones are in one task."""
     histories = behaviour.select("history_hash", told)
+    if missing is None:
+        return histories.where(F.col("history_hash").isNotNull()).repartition(tasks, "history_hash")
     if number <= FEW:
         few = F.broadcast(missing)
         return histories.join(few, "history_hash", "left_semi").repartition(tasks, "history_hash")
-    # The hashes of a task are looked up: else histories would be sorted, whole, to find them.
+    # The hashes of a task are looked up: else histories would be sorted, whole, to find them. An inner join, since a
+    # semi join would be pushed below the shuffle and bring another one.
     many = missing.repartition(tasks, "history_hash").hint("shuffle_hash")
-    return histories.repartition(tasks, "history_hash").join(many, "history_hash", "left_semi")
+    return histories.repartition(tasks, "history_hash").join(many, "history_hash")
 
 
 def _encode_batches(
