@@ -197,8 +197,8 @@ def _stage_behaviour(scoring: Scoring, table: str) -> None:
 
 def _keep_timelines(scoring: Scoring) -> None:
     run, time_zone = scoring.run, scoring.settings.time_zone
-    build, layout = partial(behaviour.timelines, time_zone=time_zone), schema.PACKED | {"time_zone": time_zone}
-    sources = (schema.EVENTS.name, schema.USERS.name)
+    build, sources = partial(behaviour.timelines, time_zone=time_zone), (schema.EVENTS.name, schema.USERS.name)
+    layout = schema.PACKED | {"meaning": schema.PACKED_MEANING, "time_zone": time_zone}
     with run.stage("timelines") as stage:
         kept = bring_up_to_date(scoring.warehouse, Derived(schema.TIMELINES, sources, build, layout), run.run_id)
         run.versions_read.update(kept.sources | {schema.TIMELINES.name: kept.version})

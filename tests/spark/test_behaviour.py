@@ -196,6 +196,16 @@ def test_the_population_is_exact(spark, monkeypatch):
     assert any(some.knots[name].tolist() != measured.knots[name].tolist() for name in some.knots)
 
 
+def test_who_stands_for_a_large_platform_stays_nearly_the_same(spark, monkeypatch):
+    monkeypatch.setattr(behaviour, "MEASURED", 100)
+    users = spark.range(1000).select(F.col("id").cast("string").alias("user_id"))
+    tonight, tomorrow = ({row.user_id for row in behaviour._some(users, n).collect()} for n in (1000, 1010))
+    assert 70 < len(tonight) < 130
+    assert tomorrow <= tonight
+    assert len(tonight - tomorrow) < 5
+    assert behaviour._some(users, 90).count() == 1000, "of few users all are looked at"
+
+
 def test_a_platform_that_sold_nothing_has_no_scale(spark):
     tables = made.events(spark, [OTHERS[1]]), made.products(spark, TITLES), made.users(spark, USERS)
     with pytest.raises(ExpectedError, match="none of the 1 users with events before 2020-06-01 has positive net spend"):

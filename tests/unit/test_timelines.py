@@ -19,7 +19,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import numbers
-from ulvspark.history.packing import pack, unpack
+from ulvspark.history.packing import pack, parts, unpack
 from ulvspark.history.timelines import UNKNOWN, Timelines, day_number, newest_first, whole_users
 from ulvspark.model.events import Events
 
@@ -226,6 +226,17 @@ def test_what_was_packed_is_what_was_done(users, day):
     assert before.lengths.tolist() == [len([e for e in events if e["day"] < day]) for _, events in by_user(batch)]
     if len(earlier):
         np.testing.assert_array_equal(before.events["amount"], Timelines.of(earlier).events["amount"])
+
+
+@given(USERS, st.integers(1, 6))
+def test_very_active_users_are_unpacked_a_few_at_a_time(users, events):
+    batch = rows(users)
+    assume(len(batch) > 0)
+    packed = pack(Timelines.of(batch))
+    pieces = list(parts(packed, events))
+    assert pa.concat_batches(pieces).equals(packed)
+    assert all(len(piece) == 1 or unpack(piece.slice(1)).size <= events for piece in pieces)
+    assert len(pieces) <= 1 + unpack(packed).size // events
 
 
 PRODUCTS = pa.table({"product": [30, 10, 20], "product_key": [3, None, 2], "top_category": [7, 8, None]})

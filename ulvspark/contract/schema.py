@@ -120,6 +120,9 @@ Local days since 1970-01-01, places in ``CODED``, orders of a user from 0 at the
 ten-thousandths of units and money (``list_value`` is quantity times list price), and the key of the event's own text.
 """
 
+PACKED_MEANING = "1"
+"""To be changed with what the numbers of ``PACKED`` stand for: timelines are then made anew."""
+
 TIMELINES = Table(
     "timelines",
     (

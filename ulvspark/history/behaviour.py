@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.days import local_day, local_midnight
 from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import TEN_THOUSANDTHS, numbers
-from ulvspark.history.packing import pack, unpack
+from ulvspark.history.packing import pack, parts, unpack
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.history.text import LOOKED_AT
 from ulvspark.history.timelines import Timelines, day_number, newest_first, whole_users
@@ -28,6 +29,9 @@ WORDS = ("title", "category", "brand")
 MEASURED = 250_000
 """Users who stand for a larger platform, since quantiles are taken in one task: the share of users below one is then
 off by .001 (a standard deviation) or less."""
+
+SHARES = 2**32
+"""Steps in which a share of the users is chosen."""
 
 Batches = Iterable[pa.RecordBatch]
 Summaries = Callable[[Batches], Batches]
@@ -171,7 +175,7 @@ def _packed(batches: Batches) -> Batches:
 
 
 def _of_timelines(batches: Batches, known: Broadcast[Catalogue], as_of: date, spec: HistorySpec) -> Batches:
-    for rows in batches:
+    for rows in chain.from_iterable(map(parts, batches)):
         lived = unpack(rows).before(day_number(as_of))
         lived = replace(lived, events=lived.events | known.value.look_up(lived.events["product"]))
         read = last_events(lived, spec.last_events)
@@ -190,21 +194,26 @@ def _summary(lived: Timelines, told: Mapping[str, pa.Array], as_of: date, spec: 
 
 
 def measure_population(behaviour: DataFrame, spec: HistorySpec) -> Population:
-    """Measure the platform over the users with a history, or ``MEASURED`` of them, each night the same.
+    """Measure the platform over the users with a history, or some ``MEASURED`` of them, nearly the same each night.
 
     platform_scale = the median of order_value over users with positive net spend. Knots = the quantiles of each
     money number at ``KNOT_PROBABILITIES``, linear between neighbours, exact of those who are looked at. Raises
     ExpectedError when nobody has positive net spend.
     """
     [(as_of, users)] = behaviour.agg(F.min("as_of_date"), F.count("history_hash")).collect()
-    some = behaviour.where(F.pmod(F.xxhash64("user_id"), F.lit(users)) < MEASURED) if users > MEASURED else behaviour
     probabilities = list(KNOT_PROBABILITIES)
     knots = [F.percentile(F.col(name), probabilities).alias(name) for name in spec.money_numbers]
     spends = F.when(F.col("net_spend") > 0, F.col("order_value"))
-    [row] = some.agg(F.percentile(spends, 0.5).alias("scale"), *knots).collect()
+    [row] = _some(behaviour, users).agg(F.percentile(spends, 0.5).alias("scale"), *knots).collect()
     if row["scale"] is None:
         raise ExpectedError(
             f"none of the {users} users with events before {as_of} has positive net spend, so there is "
             "no platform scale; check that purchases were loaded and that the date is not too early"
         )
     return Population.measured(as_of, users, row["scale"], {name: row[name] for name in spec.money_numbers})
+
+
+def _some(behaviour: DataFrame, users: int) -> DataFrame:
+    """About ``MEASURED`` of so many users. A few users more or less change who is chosen by as few."""
+    share = MEASURED / max(users, MEASURED)
+    return behaviour.where(F.pmod(F.xxhash64("user_id"), F.lit(SHARES)) < int(SHARES * share))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.schema import CODED
+from ulvspark.history.byte_columns import as_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, whole_numbers
 
@@ -114,8 +115,7 @@ def records(timelines: Timelines) -> npt.NDArray[np.void]:
 
 def sequences(packed: npt.NDArray[np.void], starts: Ints) -> pa.BinaryArray:
     """(n,) each user's records; null for a user without an event."""
-    offsets = pa.py_buffer((starts * RECORD.itemsize).astype(np.int32))
-    told = pa.Array.from_buffers(pa.binary(), len(starts) - 1, [None, offsets, pa.py_buffer(packed)])
+    told = as_bytes(packed, starts)
     return pc.if_else(pa.array(np.diff(starts) > 0), told, None)
 
 

@@ -1,7 +1,7 @@
 """Whole users' events as flat arrays: one user after another, each one's newest event first."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Self
@@ -85,15 +85,13 @@ class Timelines:
         numbers, words = _numbers_and_words(rows.drop_columns(users.schema.names), is_event)
         return cls(users.take(pa.array(first)), numbers, np.append(0, np.cumsum(events)), words)
 
-    def before(self, day: int) -> Self:
-        """The same users, with what they did on days before ``day`` alone."""
+    def before(self, day: int) -> "Timelines":
+        """The same users, with what they did on days before ``day`` alone, without words."""
         kept = self.day < day
         if kept.all():
             return self
         starts = np.append(0, np.cumsum(self.count(kept)))
-        words = None if self.words is None else self.words.filter(pa.array(kept))
-        events = {name: values[kept] for name, values in self.events.items()}
-        return replace(self, events=events, starts=starts, words=words)
+        return Timelines(self.users, {name: values[kept] for name, values in self.events.items()}, starts)
 
     @property
     def size(self) -> int:

@@ -68,7 +68,7 @@ def _flat(ragged: list[list[int]], rows: Rows) -> Tensor:
 
 
 def _pool(states: Tensor, lengths: Tensor, pooling: str) -> Tensor:
-    """(N, D) states of texts laid end to end to (n, D), as ``backbone.pool`` does of padded ones."""
+    """(N, D) states of texts laid end to end to (n, D), as ``text_reader.pool`` does of padded ones."""
     if pooling == "mean":
         return torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
     ends = lengths.cumsum(0)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ulvspark.contract.schema import CODED
+from ulvspark.history.byte_columns import from_bytes
 from ulvspark.history.last_events import NONE, RECORD
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.timelines import UNKNOWN
@@ -80,10 +81,7 @@ class Events:
     @classmethod
     def of_sequences(cls, sequences: pa.BinaryArray) -> Self:
         """From what ``last_events.sequences`` gave, without nulls."""
-        _, offsets, data = sequences.buffers()
-        ends = np.frombuffer(offsets, np.int32)[sequences.offset : sequences.offset + len(sequences) + 1]
-        records = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].view(RECORD)
-        starts = (ends - ends[0]).astype(np.int64) // RECORD.itemsize
+        starts, records = from_bytes(sequences, RECORD)
         gap, quantity = records["gap_days"], records["quantity"]
         return cls(
             starts=starts,

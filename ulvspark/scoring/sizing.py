@@ -1,4 +1,4 @@
-"""What a night cost, and what it would have cost without what earlier nights kept."""
+"""What a night cost, and what it would have cost without the texts and histories that earlier nights read."""
 
 from collections.abc import Mapping
 

@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 BUILT_FROM = "ulvspark.built_from"
 """The property that says of which versions of its sources a table was made, and in which layout."""
 
-DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
-"""So that replacing a few rows does not copy their neighbours."""
+FEW_ROWS_AT_A_TIME = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
+"""Replacing a few rows does not copy their neighbours, and the small files that it leaves are joined now and then."""
 
 MANY = 0.1
-"""Where this share of the keys changed, everything is built anew, which also joins what changes left in small files."""
+"""Where more than this share of the keys changed, everything is built anew."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
 
     Everything is built anew where there is no telling: the first time, in another layout, where a source was made
     anew or its change feed does not reach back, and where much changed. A run that ends before the last commit leaves
-    the next one the same changes to look at, which does no harm.
+    the next one the same changes to look at, which does no harm. One run at a time: of two at once, the slower one may
+    leave rows of older versions until their keys change again.
     """
     name = derived.table.name
     sources = {each: warehouse.version(each) for each in derived.sources}
@@ -69,7 +70,7 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
     if built is None:
         logger.info("%s is built anew", name)
         frames = (warehouse.read(each, version) for each, version in sources.items())
-        warehouse.replace(derived.build(*frames), name, properties | DELETION_VECTORS)
+        warehouse.replace(derived.build(*frames), name, properties | FEW_ROWS_AT_A_TIME)
         built = warehouse.read(name).count()
     elif sources != since:
         warehouse.set_properties(name, properties)
@@ -98,7 +99,7 @@ def _update(
     changed = reduce(DataFrame.union, feeds).distinct().persist(StorageLevel.DISK_ONLY)
     number = changed.count()
     few = number <= MANY * warehouse.read(name).count()
-    if few:
+    if few and number:
         with staging(warehouse, name, run_id) as staged:
             frames = (warehouse.read(each, version) for each, version in sources.items())
             warehouse.overwrite(derived.build(*(each.join(changed, key, "left_semi") for each in frames)), staged)

@@ -26,6 +26,8 @@ SETTINGS = {
     # The model is cached in the worker process, so workers must outlive their tasks.
     "spark.python.worker.reuse": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Arrays are cut out of columns of bytes by offsets of 32 bits.
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
     # With a limit, Spark asks for a batch's bytes after every row, which of a column of lists takes longer each time.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     # Else memory of Python workers goes unseen.
