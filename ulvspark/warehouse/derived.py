@@ -64,8 +64,7 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
     sources = {each: warehouse.version(each) for each in derived.sources}
     ids = {each: warehouse.table_id(each) for each in derived.sources}
     since = _held(warehouse, derived, ids)
-    known = since is not None and all(warehouse.remembers(each, since[each]) for each in sources)
-    built = _update(warehouse, derived, since, sources, run_id) if known and since else None
+    built = None if since is None else _update(warehouse, derived, since, sources, run_id)
     properties = {BUILT_FROM: json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})}
     if built is None:
         logger.info("%s is built anew", name)
@@ -78,13 +77,15 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
 
 
 def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str]) -> dict[str, int] | None:
-    """The versions of the sources that the table holds; None where it is to be built anew."""
+    """The versions of the sources that the table holds; None where there is no telling what changed since."""
     name = derived.table.name
     if not warehouse.exists(name):
         return None
     found = json.loads(warehouse.properties(name).get(BUILT_FROM, "{}"))
-    same = found.get("layout") == derived.layout and found.get("ids") == ids
-    return found["versions"] if same else None
+    if found.get("layout") != derived.layout or found.get("ids") != ids:
+        return None
+    versions: dict[str, int] = found["versions"]
+    return versions if all(warehouse.remembers(each, version) for each, version in versions.items()) else None
 
 
 def _update(
