@@ -56,7 +56,8 @@ def rounded(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low, high = inputs.amin(dim=1, keepdim=True), inputs.amax(dim=1, keepdim=True)
     scale = (high - low).clamp_(min=TINY) / 255
     zero = low + 128 * scale
-    return torch.addcmul(-zero / scale, inputs, scale.reciprocal()).round_().to(torch.int8), scale, zero
+    # Not by addcmul, which takes three times as long where two of three are columns.
+    return (inputs - zero).mul_(scale.reciprocal()).round_().to(torch.int8), scale, zero
 
 
 def linear_all(linears: Sequence[nn.Module], inputs: Tensor) -> list[Tensor]:
