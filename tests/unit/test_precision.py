@@ -119,6 +119,23 @@ def test_a_bundle_is_served_in_the_precision_it_was_saved_in(
     assert (int8_bytes(scorer.reader.engine.backbone) > 0) == (precision == "int8")
 
 
+@pytest.mark.parametrize("unit", ["history", "event"])
+def test_the_self_test_knows_rounding_from_a_wrong_kernel(
+    unit: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = NetworkSpec.model_validate({"vector_size": 16, "hidden_size": 8, "unit": unit})
+    facts = tiny.facts(network).model_copy(update={"precision": "int8"})
+    scorer = Predictor.load(tiny.bundle_folder(tmp_path / "b", tiny_bert, facts))
+    with monkeypatch.context() as other:
+        # Another processor, to which halves are others: all is rounded a little differently.
+        other.setattr(torch.Tensor, "round_", lambda each: each.add_(0.4).floor_())
+        scorer.self_test()
+    scorer = Predictor.load(tmp_path / "b")
+    monkeypatch.setattr(torch, "_int_mm", lambda some, others: some.int() @ others.int() * 30)
+    with pytest.raises(ExpectedError, match=r"vectors in int8 are .* of their length away .*; serve the model in fp32"):
+        scorer.self_test()
+
+
 def sample() -> agreement.Sample:
     return agreement.Sample(USERS.histories, USERS.numbers, USERS.population)
 

@@ -97,7 +97,7 @@ def _batch_change(reader: Reader, histories: Sequence[Any], vectors: npt.NDArray
 
 
 def _unread(reader: Reader) -> Reader:
-    return dataclasses.replace(reader, _read={}) if isinstance(reader, EventReader) else reader
+    return dataclasses.replace(reader) if isinstance(reader, EventReader) else reader
 
 
 def choose(wanted: ServingPrecision, found: dict[Precision, Agreement]) -> Precision:

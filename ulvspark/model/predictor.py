@@ -59,6 +59,7 @@ class Predictor:
     def self_test(self) -> None:
         """Score the bundle's golden users again.
 
-        Raises ExpectedError where a text or token id differs at all, or a score by more than ``golden.TOLERANCE``.
+        Raises ExpectedError where a text or token id differs at all, a score by more than ``golden.TOLERANCE``, or the
+        served precision by more than ``golden.ROUNDED``.
         """
         golden.check(self._folder / golden.GOLDEN, self.manifest, self.reader, self.scorer)

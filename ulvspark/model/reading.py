@@ -1,7 +1,7 @@
 """What turns histories into vectors, for both units of text: render, tokenize, batch, encode."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class EventReader:
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
     engine: Engine
-    _read: dict[str, States] = field(default_factory=dict)
+    _read: dict[str, States] = field(default_factory=dict, init=False)
     """States of texts that ``encode`` has met."""
 
     def encode(self, histories: Sequence[History]) -> Vectors:
@@ -91,3 +91,8 @@ class EventReader:
 
 
 Reader = HistoryReader | EventReader
+
+
+def exact(reader: Reader) -> Reader:
+    """The same in float32, of the weights as they are stored: its vectors are the same on every processor."""
+    return replace(reader, engine=Engine(reader.encoder)) if reader.engine.precision != "fp32" else reader
