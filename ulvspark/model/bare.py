@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 import torch
 from torch import nn
@@ -10,42 +11,50 @@ from torch.nn import functional as F
 
 from ulvspark.model.precision import PRECISIONS, Int8Linear, Precision
 
-ROWS = 2048
+ROWS = {"cpu": 2048, "cuda": 65_536}
 Product = Callable[[], torch.Tensor]
 
 
 def rates(base: nn.Module, rounds: int, precisions: Collection[Precision] = PRECISIONS) -> dict[Precision, float]:
     """Tokens a second that this process could read if only the layers' matrix products had to be computed.
 
-    The median of ``rounds``, after one that warms up.
+    Where ``base`` is, be it a GPU. The median of ``rounds``, after one that warms up.
     """
     shapes = [tuple(layer.weight.shape) for layer in base.modules() if isinstance(layer, nn.Linear | Int8Linear)]
-    products = {name: {shape: _PRODUCTS[name](*shape) for shape in set(shapes)} for name in precisions}
+    device = next(base.parameters()).device
+    rows = ROWS[device.type]
+    products = {
+        name: {shape: _PRODUCTS[name](rows, shape[0], shape[1], device) for shape in sorted(set(shapes))}
+        for name in precisions
+    }
     seconds: dict[Precision, list[float]] = {name: [] for name in precisions}
     for _ in range(rounds + 1):
         for name, of_shape in products.items():
-            seconds[name].append(sum(shapes.count(shape) * _timed(product) for shape, product in of_shape.items()))
-    return {name: ROWS / statistics.median(each[1:]) for name, each in seconds.items()}
+            timed = (shapes.count(shape) * _timed(product, device) for shape, product in of_shape.items())
+            seconds[name].append(sum(timed))
+    return {name: rows / statistics.median(each[1:]) for name, each in seconds.items()}
 
 
-def _timed(product: Product) -> float:
+def _timed(product: Product, device: torch.device) -> float:
     started = time.perf_counter()
     product()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - started
 
 
-def _floats(outputs: int, inputs: int, dtype: torch.dtype = torch.float32) -> Product:
-    rows, weight = torch.randn(ROWS, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype)
-    return lambda: F.linear(rows, weight)
+def _floats(rows: int, outputs: int, inputs: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Product:
+    left, weight = (torch.randn(n, inputs, device=device, dtype=dtype) for n in (rows, outputs))
+    return lambda: F.linear(left, weight)
 
 
-def _int8(outputs: int, inputs: int) -> Product:
-    rows, weight = (torch.randint(-127, 127, (n, inputs), dtype=torch.int8) for n in (ROWS, outputs))
-    return lambda: torch._int_mm(rows, weight.t())
+def _int8(rows: int, outputs: int, inputs: int, device: torch.device) -> Product:
+    left, weight = (torch.randint(-127, 127, (n, inputs), dtype=torch.int8, device=device) for n in (rows, outputs))
+    return lambda: torch._int_mm(left, weight.t())
 
 
-_PRODUCTS: dict[Precision, Callable[[int, int], Product]] = {
+_PRODUCTS: dict[Precision, Callable[[int, int, int, torch.device], Product]] = {
     "fp32": _floats,
-    "bf16": lambda outputs, inputs: _floats(outputs, inputs, torch.bfloat16),
+    "bf16": partial(_floats, dtype=torch.bfloat16),
     "int8": _int8,
 }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -21,6 +22,7 @@ from ulvspark.model.backbone import load_backbone
 from ulvspark.model.card import model_card
 from ulvspark.model.disk import told_when_full
 from ulvspark.model.engine import Engine
+from ulvspark.model.gpu_engine import GpuEngine
 from ulvspark.model.manifest import BundleFacts, EncoderVersions, Manifest, checksums, digest, verify, write_manifest
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
@@ -35,6 +37,7 @@ __all__ = ["Bundle", "BundleFacts", "Manifest", "extend", "load", "save"]
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,17 @@ class Bundle:
 
 
 def reader(
-    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, spec: TextSpec, precision: Precision = "fp32"
+    network: UserValueNetwork,
+    tokenizer: PreTrainedTokenizerBase | None,
+    spec: TextSpec,
+    precision: Precision = "fp32",
+    device: torch.device = CPU,
 ) -> Reader | None:
-    """What turns histories into vectors; None where the network reads no text."""
+    """What turns histories into vectors, BERT on ``device``; None where the network reads no text."""
     if network.encoder is None or tokenizer is None:
         return None
-    engine = Engine(network.encoder, precision)
+    on_cpu = device.type == "cpu"
+    engine = Engine(network.encoder, precision) if on_cpu else GpuEngine(network.encoder, precision, device)
     if isinstance(network.encoder, EventEncoder):
         return EventReader(network.encoder, tokenizer, spec, engine)
     return HistoryReader(network.encoder, tokenizer, spec, engine)

@@ -22,22 +22,24 @@ __all__ = ["Decisions", "Predictor"]
 class Predictor:
     """Scores users with a bundle."""
 
-    def __init__(self, loaded: Bundle, folder: Path) -> None:
+    def __init__(self, loaded: Bundle, folder: Path, device: torch.device = bundle.CPU) -> None:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
         manifest = loaded.manifest
-        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, manifest.precision)
+        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, manifest.precision, device)
         self.scorer = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
 
     @classmethod
-    def load(cls, folder: str | Path, threads: int | None = None) -> Self:
+    def load(cls, folder: str | Path, threads: int | None = None, device: torch.device = bundle.CPU) -> Self:
         """Read the bundle in ``folder``, to compute with ``threads`` threads in this process (None: torch's choice).
+
+        The base encoder computes on ``device``, all else on the CPU.
 
         Raises ExpectedError naming the file where the bundle is incomplete or corrupted.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(bundle.load(folder), Path(folder))
+        return cls(bundle.load(folder), Path(folder), device)
 
     def render(self, histories: Sequence[Mapping[str, Any]]) -> list[Rendered]:
         """The text of each history, whether or not the network reads it."""

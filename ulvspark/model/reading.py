@@ -14,6 +14,7 @@ from ulvspark.history.text import Rendered, event_texts, render
 from ulvspark.model.batching import Tokens
 from ulvspark.model.engine import Engine
 from ulvspark.model.events import Events
+from ulvspark.model.gpu_engine import GpuEngine
 from ulvspark.model.network import HistoryEncoder
 from ulvspark.model.sequence import EventEncoder, read_events
 from ulvspark.model.text_vectors import States, TextVectors
@@ -30,7 +31,7 @@ class HistoryReader:
     encoder: HistoryEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
-    engine: Engine
+    engine: Engine | GpuEngine
 
     def render(self, histories: Sequence[History]) -> list[Rendered]:
         """The text of each history."""
@@ -63,7 +64,7 @@ class EventReader:
     encoder: EventEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
-    engine: Engine
+    engine: Engine | GpuEngine
     _read: dict[str, States] = field(default_factory=dict, init=False)
     """States of texts that ``encode`` has met."""
 
@@ -95,4 +96,6 @@ Reader = HistoryReader | EventReader
 
 def exact(reader: Reader) -> Reader:
     """The same in float32, of the weights as they are stored: its vectors are the same on every processor."""
-    return replace(reader, engine=Engine(reader.encoder)) if reader.engine.precision != "fp32" else reader
+    if isinstance(reader.engine, Engine) and reader.engine.precision == "fp32":
+        return reader
+    return replace(reader, engine=Engine(reader.encoder))

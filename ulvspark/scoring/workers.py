@@ -33,9 +33,14 @@ def ship(context: SparkContext, bundle: Path, version: str) -> str:
     return name
 
 
-@lru_cache(maxsize=1)
 def predictor(name: str) -> "Predictor":
-    """The shipped bundle, ready to read texts on this worker. Only inside a task.
+    """The shipped bundle, ready to read texts on this task's GPU or CPU. Only inside a task."""
+    return _predictor(name, _device())
+
+
+@lru_cache(maxsize=1)
+def _predictor(name: str, device: torch.device) -> "Predictor":
+    """Loaded once a worker.
 
     The cache must live in an importable module: functions of a job script are pickled by value, each with an
     empty cache of its own.
@@ -43,7 +48,7 @@ def predictor(name: str) -> "Predictor":
     # Takes seconds to import, and the stages that run for everyone read no text.
     from ulvspark.model.predictor import Predictor  # noqa: PLC0415
 
-    return Predictor.load(_folder(name))
+    return Predictor.load(_folder(name), device=device)
 
 
 @lru_cache(maxsize=1)
@@ -56,6 +61,15 @@ def event_encoder(name: str) -> EventEncoder:
 def scorer(name: str) -> Scorer:
     """Of the shipped bundle: what turns vectors and numbers into scores. Only inside a task."""
     return load_scorer(_folder(name))
+
+
+def _device() -> torch.device:
+    """The GPU that Spark gave to this task; where it hands out none, the machine's first, or else the CPU."""
+    task = TaskContext.get()
+    given = task.resources().get("gpu") if task is not None else None
+    if given is not None:
+        return torch.device("cuda", int(given.addresses[0]))
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def _folder(name: str) -> Path:

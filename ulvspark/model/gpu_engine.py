@@ -1,0 +1,84 @@
+"""Texts of any number through the base encoder on an NVIDIA GPU: in buckets of equal length, order restored."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ulvspark.model.batching import Tokens, pad
+from ulvspark.model.engine import Rows, States
+from ulvspark.model.precision import Precision, converted
+from ulvspark.model.text_reader import TextReader
+
+BUCKET = 8
+"""Texts are padded to a multiple of this: tensor cores want one, and few lengths make large batches."""
+
+TOKENS = 2**16
+"""In a batch, padding among them: enough to keep a large GPU busy."""
+
+
+class GpuEngine:
+    """A base encoder at work on a GPU, in float32 or 16 bits.
+
+    A text is padded by its own length alone, so its state does not depend on how long those are that it is read with.
+    """
+
+    def __init__(self, encoder: TextReader, precision: Precision, device: torch.device) -> None:
+        """``encoder`` stays as it is. Where ``precision`` is int8, of which GPUs gain little here, 16 bits serve."""
+        self.precision: Precision = "fp32" if precision == "fp32" else "bf16"
+        moved = copy.deepcopy(converted(encoder.backbone, self.precision))
+        self.backbone = moved.to(device, _dtype(self.precision, device)).eval()
+        self._device, self._size = device, encoder.state_size
+        self._reader = TextReader(self.backbone, encoder.pooling)
+        config: Any = encoder.backbone.config
+        self._longest = int(config.max_position_embeddings)
+        self.tokens = 0
+        """Read so far, padding not counted."""
+
+    def read(self, tokens: Tokens, pad_token_id: int) -> States:
+        """(n, D): the state of each text."""
+        self.tokens += int(tokens.lengths.sum())
+        states = np.empty((len(tokens.input_ids), self._size), dtype=np.float32)
+        with torch.inference_mode():
+            # All are sent off before the first is waited for: the next are padded while one is computed.
+            sent = [
+                (rows, self._send(_padded(tokens, rows, length, pad_token_id)))
+                for rows, length in buckets(tokens.lengths, self._longest)
+            ]
+            for rows, found in sent:
+                states[rows] = found.cpu().numpy()
+        return states
+
+    def _send(self, inputs: dict[str, Tensor]) -> Tensor:
+        """States, perhaps not computed yet."""
+        if self._device.type == "cuda":
+            inputs = {name: each.pin_memory().to(self._device, non_blocking=True) for name, each in inputs.items()}
+        return self._reader.pooled(**inputs).float()
+
+
+def buckets(lengths: Rows, longest: int) -> Iterator[tuple[Rows, int]]:
+    """Rows that are padded to the same length, the longest first, no more of them than ``TOKENS`` allows."""
+    padded = np.minimum(-(-lengths.clip(1) // BUCKET) * BUCKET, longest)
+    for length in np.unique(padded)[::-1]:
+        rows, size = np.flatnonzero(padded == length), max(TOKENS // int(length), 1)
+        yield from ((rows[start : start + size], int(length)) for start in range(0, len(rows), size))
+
+
+def _padded(tokens: Tokens, rows: Rows, length: int, pad_token_id: int) -> dict[str, Tensor]:
+    fill = {"input_ids": pad_token_id}
+    return {
+        name: F.pad(each, (0, length - each.shape[1]), value=fill.get(name, 0))
+        for name, each in pad(tokens, rows, pad_token_id).items()
+    }
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision == "fp32":
+        return torch.float32
+    # Older GPUs are fast in float16 alone.
+    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.float16 if emulated else torch.bfloat16
