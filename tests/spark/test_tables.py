@@ -1,6 +1,12 @@
 """The warehouse's reads and writes, by folder and by catalog name."""
 
+import time
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
 import pytest
+from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENTS, Column, Table
@@ -35,6 +41,54 @@ def test_a_table_lives_by_folder_or_by_name(spark, place):
     assert last == before + 1, "one commit"
     place.drop("things")
     assert not place.exists("things")
+
+
+def test_of_two_jobs_that_change_the_same_rows_one_is_told_to_run_again(spark, warehouse, tmp_path):
+    warehouse.ensure(THINGS)
+    warehouse.append(spark.createDataFrame([("a", 1)], THINGS.ddl), "things")
+    begun, done = tmp_path / "begun", tmp_path / "done"
+
+    def other():
+        wait_for(begun)
+        warehouse.delete("things", F.col("worth") == 1)
+        done.touch()
+
+    job = Thread(target=other)
+    job.start()
+    # In one task, else both of two cores would wait.
+    changed = spark.createDataFrame([("a", 2)], THINGS.ddl).coalesce(1)
+    slow = changed.mapInPandas(partial(passed_on, begun=begun, done=done), THINGS.ddl)
+    with pytest.raises(ExpectedError, match=r"table things: another job wrote to it .*Concurrent.*; run again"):
+        warehouse.merge(slow, THINGS, "t.worth <> s.worth")
+    job.join()
+    assert rows(warehouse) == []
+
+
+def passed_on(frames, begun, done):
+    begun.touch()
+    wait_for(done)
+    yield from frames
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def test_a_note_is_of_the_commits_it_was_made_with(spark, warehouse):
+    warehouse.ensure(THINGS)
+    frame = spark.createDataFrame([("a", 1)], THINGS.ddl)
+    with warehouse.noting("made from 1"):
+        warehouse.append(frame, "things")
+        with warehouse.noting("made from 2"):
+            warehouse.append(frame, "things")
+        warehouse.append(frame, "things")
+    with warehouse.noting("something else"):
+        warehouse.append(frame, "things")
+    warehouse.append(frame, "things")
+    assert warehouse.newest_note("things", "made from ") == "made from 1"
+    assert warehouse.newest_note("things", "sold to ") is None
 
 
 def test_a_missing_table_is_one_clear_sentence(warehouse):

@@ -15,8 +15,8 @@ from ulvspark.warehouse.tables import Warehouse
 
 logger = logging.getLogger(__name__)
 
-BUILT_FROM = "ulvspark.built_from"
-"""The property that says of which versions of its sources a table was made, and in which layout."""
+BUILT_FROM = "ulvspark built from "
+"""Begins the note of a commit that says of which versions of its sources the table is made, and in which layout."""
 
 FEW_ROWS_AT_A_TIME = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
 """Replacing a few rows does not copy their neighbours, and the small files that it leaves are joined now and then."""
@@ -56,36 +56,42 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
     """Make ``derived`` hold what its sources hold now, from what their change feeds tell since it last did.
 
     Everything is built anew where there is no telling: the first time, in another layout, where a source was made
-    anew or its change feed does not reach back, and where much changed. A run that ends before the last commit leaves
-    the next one the same changes to look at, which does no harm. One run at a time: of two at once, the slower one may
-    leave rows of older versions until their keys change again.
+    anew or its change feed does not reach back, and where much changed. What rows are made of is said by the commit
+    that wrote them: where an earlier run wrote after a later one, the next looks again at what lies between.
+
+    Raises ExpectedError where another run writes to the table meanwhile.
     """
     name = derived.table.name
     sources = {each: warehouse.version(each) for each in derived.sources}
     ids = {each: warehouse.table_id(each) for each in derived.sources}
     since = _held(warehouse, derived, ids)
-    built = None if since is None else _update(warehouse, derived, since, sources, run_id)
-    properties = {BUILT_FROM: json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})}
-    if built is None:
-        logger.info("%s is built anew", name)
-        frames = (warehouse.read(each, version) for each, version in sources.items())
-        warehouse.replace(derived.build(*frames), name, properties | FEW_ROWS_AT_A_TIME)
-        built = warehouse.read(name).count()
-    elif sources != since:
-        warehouse.set_properties(name, properties)
+    note = BUILT_FROM + json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})
+    with warehouse.noting(note):
+        built = None if since is None else _update(warehouse, derived, since, sources, run_id)
+        if built is None:
+            built = _build_all(warehouse, derived, sources)
     return UpToDate(warehouse.version(name), sources, built)
 
 
 def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str]) -> dict[str, int] | None:
     """The versions of the sources that the table holds; None where there is no telling what changed since."""
     name = derived.table.name
-    if not warehouse.exists(name):
+    note = warehouse.newest_note(name, BUILT_FROM) if warehouse.exists(name) else None
+    if note is None:
         return None
-    found = json.loads(warehouse.properties(name).get(BUILT_FROM, "{}"))
-    if found.get("layout") != derived.layout or found.get("ids") != ids:
+    found = json.loads(note.removeprefix(BUILT_FROM))
+    if found["layout"] != derived.layout or found["ids"] != ids:
         return None
     versions: dict[str, int] = found["versions"]
     return versions if all(warehouse.remembers(each, version) for each, version in versions.items()) else None
+
+
+def _build_all(warehouse: Warehouse, derived: Derived, sources: dict[str, int]) -> int:
+    name = derived.table.name
+    logger.info("%s is built anew", name)
+    frames = (warehouse.read(each, version) for each, version in sources.items())
+    warehouse.replace(derived.build(*frames), name, FEW_ROWS_AT_A_TIME)
+    return warehouse.read(name).count()
 
 
 def _update(

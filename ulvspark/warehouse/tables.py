@@ -1,9 +1,11 @@
 """Delta tables under one root: pinned reads, idempotent writes. The only module that says how a table is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,6 +16,17 @@ from ulvspark.contract.schema import EVENTS, Table
 CATALOG = "catalog:"
 CURRENCY = "ulvspark.currency"
 TIME_ZONE = "ulvspark.time_zone"
+
+CONFLICTS = (
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentTransactionException,
+    exceptions.ConcurrentWriteException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+)
+NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 FILES_KEPT = "INTERVAL 6 DAYS"
 """Delta's VACUUM leaves files that were replaced a week ago or less, and those of the change feed with them."""
@@ -36,7 +49,10 @@ class MergeCounts:
 
 
 class Warehouse:
-    """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables."""
+    """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables.
+
+    What writes raises ExpectedError where another job wrote to the same rows meanwhile.
+    """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
@@ -103,7 +119,8 @@ class Warehouse:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
-        writer.createOrReplace()
+        with _alone(name):
+            writer.createOrReplace()
         return self.version(name)
 
     def merge(self, frame: DataFrame, table: Table, update_when: str | None) -> MergeCounts:
@@ -117,7 +134,8 @@ class Warehouse:
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
-        (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
+        with _alone(table.name):
+            (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
     def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
@@ -126,7 +144,8 @@ class Warehouse:
         there = keys.join(frame.withColumn("there", F.lit(True)), list(table.key), "left")
         merge = self._delta(table.name).alias("t").merge(there.alias("s"), on)
         merge = merge.whenMatchedDelete("s.there IS NULL").whenMatchedUpdateAll()
-        merge.whenNotMatchedInsertAll("s.there").execute()
+        with _alone(table.name):
+            merge.whenNotMatchedInsertAll("s.there").execute()
 
     def changed(self, name: str, key: str, since: int, until: int) -> DataFrame:
         """``key`` of the rows that commits after version ``since`` and up to ``until`` wrote, replaced or removed."""
@@ -149,14 +168,30 @@ class Warehouse:
         [(found,)] = self._delta(name).detail().select("id").collect()
         return str(found)
 
-    def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
-        """Set some properties of a table; values hold no single quote."""
-        told = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        self.spark.sql(f"ALTER TABLE {self.identifier(name)} SET TBLPROPERTIES ({told})")
+    @contextmanager
+    def noting(self, note: str) -> Iterator[None]:
+        """Commits made inside say ``note``, which is there with what they wrote or not at all."""
+        before = self.spark.conf.get(NOTE, None)
+        self.spark.conf.set(NOTE, note)
+        try:
+            yield
+        finally:
+            if before is None:
+                self.spark.conf.unset(NOTE)
+            else:
+                self.spark.conf.set(NOTE, before)
+
+    def newest_note(self, name: str, start: str) -> str | None:
+        """Of the notes with which rows of a table were written, and that begin with ``start``, the newest."""
+        written = self._delta(name).history().where(F.col("operation") != "OPTIMIZE")
+        noted = written.where(F.col("userMetadata").startswith(start))
+        found = noted.orderBy(F.desc("version")).select("userMetadata").first()
+        return None if found is None else str(found[0])
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
-        self._delta(name).delete(condition)
+        with _alone(name):
+            self._delta(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
@@ -211,11 +246,23 @@ class Warehouse:
         writer = frame.write.format("delta").mode(mode).options(**(options or {}))
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        if self.root.startswith(CATALOG):
-            writer.saveAsTable(self.identifier(name))
-        else:
-            writer.save(self._location(name))
+        with _alone(name):
+            if self.root.startswith(CATALOG):
+                writer.saveAsTable(self.identifier(name))
+            else:
+                writer.save(self._location(name))
         return self.version(name)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    try:
+        yield
+    except CONFLICTS as error:
+        conflict = type(error).__name__
+        raise ExpectedError(
+            f"table {name}: another job wrote to it at the same time ({conflict}); run again"
+        ) from error
 
 
 def _absolute(root: str) -> str:
