@@ -29,10 +29,14 @@ settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator["SparkSession"]:  # noqa: F821
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:  # noqa: F821
+    from filelock import FileLock
+
     from ulvspark.warehouse.session import get_session
 
-    session = get_session("tests")
+    # On a clean machine the first session fetches Delta's jars, and of two at once one would find half of them.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "jars.lock"):
+        session = get_session("tests")
     for name, value in TINY.items():
         session.conf.set(name, value)
     yield session

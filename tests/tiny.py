@@ -12,6 +12,7 @@ from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model import bundle
 from ulvspark.model.backbone import load_backbone
+from ulvspark.model.batching import Tokens
 from ulvspark.model.bundle import BundleFacts
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.tokenizing import load_tokenizer
@@ -101,3 +102,11 @@ def save(folder: Path, made: UserValueNetwork, base: Path, about: BundleFacts) -
     """``made`` as a bundle, with the tokenizer of ``base``."""
     bundle.save(folder, made, load_tokenizer(base) if about.network.use_text else None, about)
     return folder
+
+
+def some_tokens(number: int = 40, longest: int = 60) -> Tokens:
+    """Token ids of texts of any length, each in two segments."""
+    dice = np.random.default_rng(0)
+    lengths = dice.integers(1, longest, number)
+    ids = [dice.integers(5, 60, length).tolist() for length in lengths]
+    return Tokens(ids, [[int(place > 3) for place in range(length)] for length in lengths])

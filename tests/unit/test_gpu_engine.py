@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import tiny
-from tests.unit.test_precision import some_tokens
 from ulvspark.model import agreement, gpu_engine
 from ulvspark.model.backbone import load_backbone
 from ulvspark.model.batching import Tokens
@@ -48,7 +47,7 @@ def test_a_bucket_is_cut_to_what_a_gpu_takes_at_once(monkeypatch: pytest.MonkeyP
 def test_states_are_those_of_the_cpu(family: str, precision: Precision, tmp_path: Path) -> None:
     encoder = TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean")
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
-    tokens = some_tokens() if family == "bert" else replace(some_tokens(), token_type_ids=None)
+    tokens = tiny.some_tokens() if family == "bert" else replace(tiny.some_tokens(), token_type_ids=None)
     engine = GpuEngine(encoder, precision, CPU)
     found, exact = engine.read(tokens, 0), Engine(encoder).read(tokens, 0)
     sixteen = precision != "fp32"
@@ -62,7 +61,7 @@ def test_states_are_those_of_the_cpu(family: str, precision: Precision, tmp_path
 
 def test_a_text_does_not_depend_on_how_long_others_are(tiny_bert: Path) -> None:
     engine = GpuEngine(TextReader(load_backbone(tiny_bert).eval(), "cls"), "bf16", CPU)
-    tokens = some_tokens()
+    tokens = tiny.some_tokens()
     together = engine.read(tokens, 0)
     for row in range(0, 40, 5):
         alone = engine.read(Tokens([tokens.input_ids[row]], [(tokens.token_type_ids or [])[row]]), 0)[0]

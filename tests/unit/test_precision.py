@@ -24,18 +24,11 @@ USERS = golden.make_users(HistorySpec())
 GOOD = Agreement(users=1000, equal_tiers=0.998, batch_change=1e-6, users_per_second=90.0)
 
 
-def some_tokens(number: int = 40, longest: int = 60) -> Tokens:
-    dice = np.random.default_rng(0)
-    lengths = dice.integers(1, longest, number)
-    ids = [dice.integers(5, 60, length).tolist() for length in lengths]
-    return Tokens(ids, [[int(place > 3) for place in range(length)] for length in lengths])
-
-
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_packed_texts_read_as_padded_ones_do(family: str, pooling: str, tmp_path: Path) -> None:
     encoder = TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), pooling)
-    tokens, engine = some_tokens(), Engine(encoder)
+    tokens, engine = tiny.some_tokens(), Engine(encoder)
     if family == "roberta":
         tokens = replace(tokens, token_type_ids=None)
     assert engine._packed is not None
@@ -48,7 +41,7 @@ def test_packed_texts_read_as_padded_ones_do(family: str, pooling: str, tmp_path
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_a_text_does_not_depend_on_its_batch(family: str, precision: Precision, tmp_path: Path) -> None:
     engine = Engine(TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean"), precision)
-    tokens = some_tokens()
+    tokens = tiny.some_tokens()
     tokens = tokens if family == "bert" else replace(tokens, token_type_ids=None)
     together = engine.read(tokens, 0)
     for row in range(0, 40, 5):
@@ -61,7 +54,7 @@ def test_a_text_does_not_depend_on_its_batch(family: str, precision: Precision, 
 def test_the_states_stay_near_those_of_fp32(precision: Precision, tiny_bert: Path) -> None:
     encoder = TextReader(load_backbone(tiny_bert).eval(), "mean")
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
-    exact, rounded = (Engine(encoder, each).read(some_tokens(), 0) for each in ("fp32", precision))
+    exact, rounded = (Engine(encoder, each).read(tiny.some_tokens(), 0) for each in ("fp32", precision))
     error = np.abs(rounded - exact).max()
     assert error < 0.2
     assert (error > 0) == (precision != "fp32")
@@ -72,8 +65,8 @@ def test_the_states_stay_near_those_of_fp32(precision: Precision, tiny_bert: Pat
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_bare_speed_is_of_the_layers_that_are_served(precision: Precision, tiny_bert: Path) -> None:
     engine = Engine(TextReader(load_backbone(tiny_bert).eval(), "mean"), precision)
-    engine.read(some_tokens(3), 0)
-    assert engine.tokens == some_tokens(3).lengths.sum()
+    engine.read(tiny.some_tokens(3), 0)
+    assert engine.tokens == tiny.some_tokens(3).lengths.sum()
     (rate,) = bare.rates(engine.backbone, 1, [precision]).values()
     assert 0 < rate < 1e10
 
