@@ -57,6 +57,7 @@ def update(place, of=OF_SALES):
     return found.built
 
 
+@pytest.mark.parametrize("place", ["catalog"], indirect=True)
 def test_only_what_changed_is_built(place):
     shop = filled(place)
     assert update(shop) == 40

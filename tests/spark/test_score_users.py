@@ -287,7 +287,7 @@ def test_scores_are_shown_with_what_became_of_the_users(night, models, capsys):
 def _loads(batches, name):
     for batch in batches:
         workers.predictor(name)
-        yield batch.assign(worker=os.getpid(), loads=workers.predictor.cache_info().misses)
+        yield batch.assign(worker=os.getpid(), loads=workers._predictor.cache_info().misses)
 
 
 def test_a_worker_loads_the_model_once_for_all_its_tasks(spark, models, tmp_path):
