@@ -22,7 +22,7 @@ demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from sou
 	$(PY) jobs/show_scores.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
 
 test: java $(VENV)/installed-dev ## Run every test, two files at a time
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: java $(VENV)/installed-dev ## Measure scoring beside the usual recipes (options: BENCH="--quick")
 	$(PY) -m benchmarks.bench $(BENCH)

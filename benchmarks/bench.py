@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = args.bundle or untrained_bundle(args.base, args.max_tokens, Path(scratch) / "bundle")
         bundle = str(Path(folder).resolve())
         session = spark(args.cores)
+        # As many as the workers have together; torch takes all there are.
+        torch.set_num_threads(args.cores)
         bare_rates = bare.rates(contenders.backbone(bundle), rounds)
         sets = [run(session, users, bundle, rounds, Path(scratch)) for users in sets_of_users(args, bundle, number)]
         many = number * COPIES if args.quick else args.sequences
