@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ulvspark.model.batching import Tokens, pad
 from ulvspark.model.engine import Rows, States
 from ulvspark.model.precision import Precision, converted
-from ulvspark.model.text_reader import TextReader
+from ulvspark.model.text_reader import TextReader, pool
 
 BUCKET = 8
 """Texts are padded to a multiple of this: tensor cores want one, and few lengths make large batches."""
@@ -33,7 +33,7 @@ class GpuEngine:
         moved = copy.deepcopy(converted(encoder.backbone, self.precision))
         self.backbone = moved.to(device, _dtype(self.precision, device)).eval()
         self._device, self._size = device, encoder.state_size
-        self._reader = TextReader(self.backbone, encoder.pooling)
+        self._pooling = encoder.pooling
         config: Any = encoder.backbone.config
         self._longest = int(config.max_position_embeddings)
         self.tokens = 0
@@ -57,7 +57,9 @@ class GpuEngine:
         """States, perhaps not computed yet."""
         if self._device.type == "cuda":
             inputs = {name: each.pin_memory().to(self._device, non_blocking=True) for name, each in inputs.items()}
-        return self._reader.pooled(**inputs).float()
+        states: Tensor = self.backbone(**inputs).last_hidden_state
+        # Sums of many tokens, which 16 bits would round.
+        return pool(states.float(), inputs["attention_mask"], self._pooling)
 
 
 def buckets(lengths: Rows, longest: int) -> Iterator[tuple[Rows, int]]:
