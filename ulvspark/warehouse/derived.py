@@ -9,6 +9,7 @@ from functools import reduce
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
+from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import Table
 from ulvspark.warehouse.publish import staging
 from ulvspark.warehouse.tables import Warehouse
@@ -56,28 +57,27 @@ def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpT
     """Make ``derived`` hold what its sources hold now, from what their change feeds tell since it last did.
 
     Everything is built anew where there is no telling: the first time, in another layout, where a source was made
-    anew or its change feed does not reach back, and where much changed. What rows are made of is said by the commit
-    that wrote them: where an earlier run wrote after a later one, the next looks again at what lies between.
+    anew or its change feed does not reach back, where someone else wrote to the table, and where much changed. What
+    rows are made of is said by the commit that writes them.
 
     Raises ExpectedError where another run writes to the table meanwhile.
     """
     name = derived.table.name
     sources = {each: warehouse.version(each) for each in derived.sources}
     ids = {each: warehouse.table_id(each) for each in derived.sources}
-    since = _held(warehouse, derived, ids)
+    before = warehouse.newest_note(name) if warehouse.exists(name) else None
+    since = None if before is None else _held(warehouse, derived, ids, before)
     note = BUILT_FROM + json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})
     with warehouse.noting(note):
-        built = None if since is None else _update(warehouse, derived, since, sources, run_id)
+        built = None if since is None else _update(warehouse, derived, since, sources, run_id, before)
         if built is None:
             built = _build_all(warehouse, derived, sources)
     return UpToDate(warehouse.version(name), sources, built)
 
 
-def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str]) -> dict[str, int] | None:
+def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str], note: str) -> dict[str, int] | None:
     """The versions of the sources that the table holds; None where there is no telling what changed since."""
-    name = derived.table.name
-    note = warehouse.newest_note(name, BUILT_FROM) if warehouse.exists(name) else None
-    if note is None:
+    if not note.startswith(BUILT_FROM):
         return None
     found = json.loads(note.removeprefix(BUILT_FROM))
     if found["layout"] != derived.layout or found["ids"] != ids:
@@ -95,7 +95,12 @@ def _build_all(warehouse: Warehouse, derived: Derived, sources: dict[str, int]) 
 
 
 def _update(
-    warehouse: Warehouse, derived: Derived, since: dict[str, int], sources: dict[str, int], run_id: str
+    warehouse: Warehouse,
+    derived: Derived,
+    since: dict[str, int],
+    sources: dict[str, int],
+    run_id: str,
+    before: str | None,
 ) -> int | None:
     """Build the rows of keys that changed; returns how many, None where they are too many."""
     key, name = derived.key, derived.table.name
@@ -110,6 +115,9 @@ def _update(
         with staging(warehouse, name, run_id) as staged:
             frames = (warehouse.read(each, version) for each, version in sources.items())
             warehouse.overwrite(derived.build(*(each.join(changed, key, "left_semi") for each in frames)), staged)
+            # The note would speak for rows of whoever wrote meanwhile, too.
+            if warehouse.newest_note(name) != before:
+                raise ExpectedError(f"table {name}: another job brought it up to date at the same time; run again")
             warehouse.replace_rows(warehouse.read(staged), derived.table, changed)
     changed.unpersist()
     return number if few else None

@@ -26,6 +26,9 @@ CONFLICTS = (
     exceptions.MetadataChangedException,
     exceptions.ProtocolChangedException,
 )
+TIDYING = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+"""Operations that leave a table's rows as they are."""
+
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 FILES_KEPT = "INTERVAL 6 DAYS"
@@ -99,7 +102,8 @@ class Warehouse:
             builder = builder.partitionedBy(*table.partition)
         for key, value in {"delta.enableChangeDataFeed": "true", **(properties or {})}.items():
             builder = builder.property(key, value)
-        builder.execute()
+        with _alone(table.name):
+            builder.execute()
 
     def append(self, frame: DataFrame, name: str) -> int:
         """Add rows to an existing table; returns its new version."""
@@ -181,12 +185,11 @@ class Warehouse:
             else:
                 self.spark.conf.set(NOTE, before)
 
-    def newest_note(self, name: str, start: str) -> str | None:
-        """Of the notes with which rows of a table were written, and that begin with ``start``, the newest."""
-        written = self._delta(name).history().where(F.col("operation") != "OPTIMIZE")
-        noted = written.where(F.col("userMetadata").startswith(start))
-        found = noted.orderBy(F.desc("version")).select("userMetadata").first()
-        return None if found is None else str(found[0])
+    def newest_note(self, name: str) -> str | None:
+        """What the newest commit says that did not only tidy up; None where it was made without a note."""
+        commits = self._delta(name).history().where(~F.col("operation").isin(*TIDYING))
+        found = commits.orderBy(F.desc("version")).select("userMetadata").first()
+        return None if found is None else found["userMetadata"]
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
