@@ -55,9 +55,9 @@ def test_what_was_saved_scores_the_same_when_loaded(tiny_bert: Path, tmp_path: P
     before = bundle.reader(network.eval(), tokenizer, about.text)
     after = bundle.reader(loaded.network, loaded.tokenizer, about.text)
     assert golden.readings(users, before) == golden.readings(users, after)
-    assert golden.scores(users, before, scorer(network.decider, about, Parts())) == golden.scores(
-        users, after, scorer(loaded.network.decider, loaded.manifest, loaded.parts)
-    )
+    made = golden.scores(users, golden.vectors(users, before), scorer(network.decider, about, Parts()))
+    judge = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
+    assert golden.scores(users, golden.vectors(users, after), judge) == made
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ulvspark.model.manifest import Agreement
 from ulvspark.model.network import UserValueNetwork
 from ulvspark.model.parts import Parts
 from ulvspark.model.precision import PRECISIONS, Precision
-from ulvspark.model.reading import EventReader, Reader
+from ulvspark.model.reading import Reader
 from ulvspark.model.scorer import Scorer
 from ulvspark.model.serving import scorer
 
@@ -92,12 +92,9 @@ def _tiers(own: Scorer, vectors: npt.NDArray[np.float32], sample: Sample) -> npt
 
 def _batch_change(reader: Reader, histories: Sequence[Any], vectors: npt.NDArray[np.float32]) -> float:
     rows = np.linspace(0, len(histories) - 1, min(ALONE, len(histories))).astype(int)
-    alone = [_unread(reader).encode([histories[row]])[0] for row in rows]
+    # A copy of a reader has not read anything yet.
+    alone = [dataclasses.replace(reader).encode([histories[row]])[0] for row in rows]
     return float(np.abs(np.stack(alone) - vectors[rows]).max())
-
-
-def _unread(reader: Reader) -> Reader:
-    return dataclasses.replace(reader) if isinstance(reader, EventReader) else reader
 
 
 def choose(wanted: ServingPrecision, found: dict[Precision, Agreement]) -> Precision:

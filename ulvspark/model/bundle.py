@@ -27,7 +27,7 @@ from ulvspark.model.manifest import BundleFacts, EncoderVersions, Manifest, chec
 from ulvspark.model.network import UserValueNetwork, build_network
 from ulvspark.model.parts import Parts, read_parts, write_parts
 from ulvspark.model.precision import DTYPES, Precision
-from ulvspark.model.reading import EventReader, HistoryReader, Reader
+from ulvspark.model.reading import EventReader, HistoryReader, Reader, in_float32
 from ulvspark.model.sequence import EventEncoder
 from ulvspark.model.serving import ENCODER, HEADS, VECTOR, read_weights, scorer
 from ulvspark.model.tokenizing import load_tokenizer
@@ -117,7 +117,8 @@ def _describe(
     """Add to the weights what is derived from them: golden users, model card, manifest."""
     users, texts = golden.make_users(facts.history), reader(network, tokenizer, facts.text, facts.precision)
     readings = golden.readings(users, texts)
-    scores = golden.scores(users, texts, scorer(network.decider, facts, parts))
+    vectors = golden.vectors(users, in_float32(texts))
+    scores = golden.scores(users, vectors, scorer(network.decider, facts, parts))
     golden.write(folder / golden.GOLDEN, users, readings | scores)
     (folder / CARD).write_text(model_card(facts), encoding="utf-8")
     return write_manifest(folder, facts, _versions(folder, facts, readings))

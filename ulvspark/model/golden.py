@@ -19,7 +19,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.model.decisions import Decisions
 from ulvspark.model.manifest import BundleFacts
-from ulvspark.model.reading import Reader, Vectors, exact
+from ulvspark.model.reading import Reader, Vectors, in_float32
 from ulvspark.model.scorer import Scorer
 
 GOLDEN = "golden.parquet"
@@ -122,11 +122,13 @@ def readings(users: GoldenUsers, reader: Reader | None) -> Columns:
     return reader.readings(users.histories)
 
 
-def scores(users: GoldenUsers, reader: Reader | None, scorer: Scorer) -> Columns:
-    """What is decided of the users, of vectors in float32."""
-    vectors = np.empty((len(users.histories), 0), np.float32)
-    if reader is not None:
-        vectors = exact(reader).encode(users.histories)
+def vectors(users: GoldenUsers, reader: Reader | None) -> Vectors:
+    """(n, vector_size), or (n, 0) where the network reads no text."""
+    return np.empty((len(users.histories), 0), np.float32) if reader is None else reader.encode(users.histories)
+
+
+def scores(users: GoldenUsers, vectors: Vectors, scorer: Scorer) -> Columns:
+    """What is decided of the users."""
     decisions = scorer.decide(vectors, users.numbers, users.population)
     found = {name: getattr(decisions, name) for name in SCORES}
     return {name: values.tolist() for name, values in found.items() if values is not None}
@@ -164,17 +166,19 @@ def check(path: Path, facts: BundleFacts, reader: Reader | None, scorer: Scorer)
     users, expected = read(path, facts.history)
     # Before anything is scored: ids that have become wrong may be more than the network can take.
     _compare({name: values for name, values in expected.items() if name not in SCORES}, readings(users, reader), facts)
+    exact = in_float32(reader)
+    true = vectors(users, exact)
     _compare(
         {name: values for name, values in expected.items() if name in SCORES},
-        scores(users, reader, scorer),
+        scores(users, true, scorer),
         facts,
     )
-    if reader is not None:
-        _check_rounding(reader.encode(users.histories), exact(reader).encode(users.histories), facts)
+    if reader is not exact:
+        _check_rounding(vectors(users, reader), true, facts)
 
 
-def _check_rounding(served: Vectors, in_float32: Vectors, facts: BundleFacts) -> None:
-    away = float(np.sqrt(np.square(served - in_float32).mean() / np.square(in_float32).mean()))
+def _check_rounding(served: Vectors, true: Vectors, facts: BundleFacts) -> None:
+    away = float(np.sqrt(np.square(served - true).mean() / np.square(true).mean()))
     if not away <= ROUNDED:
         raise ExpectedError(
             f"self-test: vectors in {facts.precision} are {away:.2g} of their length away from those in float32, more "

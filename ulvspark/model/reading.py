@@ -94,8 +94,8 @@ class EventReader:
 Reader = HistoryReader | EventReader
 
 
-def exact(reader: Reader) -> Reader:
-    """The same in float32, of the weights as they are stored: its vectors are the same on every processor."""
-    if isinstance(reader.engine, Engine) and reader.engine.precision == "fp32":
+def in_float32(reader: Reader | None) -> Reader | None:
+    """The same on the CPU and in float32, of the weights as they are stored: its vectors are the same everywhere."""
+    if reader is None or (isinstance(reader.engine, Engine) and reader.engine.precision == "fp32"):
         return reader
     return replace(reader, engine=Engine(reader.encoder))
