@@ -23,15 +23,15 @@ from ulvspark.scoring import workers
 CPU = torch.device("cpu")
 
 
-@given(st.lists(st.integers(0, 300), max_size=200), st.sampled_from([300, 301]))
-def test_buckets_hold_each_row_once_and_little_padding(lengths: list[int], longest: int) -> None:
+@given(st.lists(st.integers(0, 300), max_size=200), st.sampled_from([300, 301, None]))
+def test_buckets_hold_each_row_once_and_little_padding(lengths: list[int], longest: int | None) -> None:
     known = np.array(lengths, dtype=np.int64)
     found = list(buckets(known, longest))
     rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, int)
     assert sorted(rows) == list(range(len(lengths)))
     for rows, length in found:
         assert len(rows) * length <= TOKENS
-        assert length <= longest
+        assert length <= (longest or length)
         assert (length - known[rows].clip(1) < BUCKET).all()
         assert (known[rows] <= length).all()
 
@@ -76,6 +76,4 @@ def test_a_task_takes_the_gpu_that_spark_gave_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(workers, "TaskContext", task(gpu=["3"]))
     assert workers._device() == torch.device("cuda", 3)
     monkeypatch.setattr(workers, "TaskContext", task())
-    for there, expected in ((True, torch.device("cuda", 0)), (False, CPU)):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert workers._device() == expected
+    assert workers._device() == CPU

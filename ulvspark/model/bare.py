@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ulvspark.model.precision import PRECISIONS, Int8Linear, Precision
 
-ROWS = {"cpu": 2048, "cuda": 65_536}
+ROWS = {"cpu": 2048, "cuda": 8192}
 Product = Callable[[], torch.Tensor]
 
 

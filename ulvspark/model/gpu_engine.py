@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ulvspark.model.backbone import max_positions
 from ulvspark.model.batching import Tokens, pad
 from ulvspark.model.engine import Rows, States
 from ulvspark.model.precision import Precision, converted
@@ -34,8 +34,7 @@ class GpuEngine:
         self.backbone = moved.to(device, _dtype(self.precision, device)).eval()
         self._device, self._size = device, encoder.state_size
         self._pooling = encoder.pooling
-        config: Any = encoder.backbone.config
-        self._longest = int(config.max_position_embeddings)
+        self._longest = max_positions(encoder.backbone)
         self.tokens = 0
         """Read so far, padding not counted."""
 
@@ -44,7 +43,7 @@ class GpuEngine:
         self.tokens += int(tokens.lengths.sum())
         states = np.empty((len(tokens.input_ids), self._size), dtype=np.float32)
         with torch.inference_mode():
-            # All are sent off before the first is waited for: the next are padded while one is computed.
+            # None is waited for before all are sent: while one is computed, the next are padded.
             sent = [
                 (rows, self._send(_padded(tokens, rows, length, pad_token_id)))
                 for rows, length in buckets(tokens.lengths, self._longest)
@@ -62,9 +61,13 @@ class GpuEngine:
         return pool(states.float(), inputs["attention_mask"], self._pooling)
 
 
-def buckets(lengths: Rows, longest: int) -> Iterator[tuple[Rows, int]]:
-    """Rows that are padded to the same length, the longest first, no more of them than ``TOKENS`` allows."""
-    padded = np.minimum(-(-lengths.clip(1) // BUCKET) * BUCKET, longest)
+def buckets(lengths: Rows, longest: int | None) -> Iterator[tuple[Rows, int]]:
+    """Rows that are padded to the same length, the longest first, no more of them than ``TOKENS`` allows.
+
+    ``longest`` is the most that the base encoder reads; None where it states no limit.
+    """
+    padded = -(-lengths.clip(1) // BUCKET) * BUCKET
+    padded = padded if longest is None else padded.clip(max=longest)
     for length in np.unique(padded)[::-1]:
         rows, size = np.flatnonzero(padded == length), max(TOKENS // int(length), 1)
         yield from ((rows[start : start + size], int(length)) for start in range(0, len(rows), size))
@@ -81,6 +84,6 @@ def _padded(tokens: Tokens, rows: Rows, length: int, pad_token_id: int) -> dict[
 def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
     if precision == "fp32":
         return torch.float32
-    # Older GPUs are fast in float16 alone.
-    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.float16 if emulated else torch.bfloat16
+    # GPUs before Ampere are fast in float16 alone.
+    old = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    return torch.float16 if old else torch.bfloat16

@@ -48,7 +48,11 @@ def _predictor(name: str, device: torch.device) -> "Predictor":
     # Takes seconds to import, and the stages that run for everyone read no text.
     from ulvspark.model.predictor import Predictor  # noqa: PLC0415
 
-    return Predictor.load(_folder(name), device=device)
+    found = Predictor.load(_folder(name), device=device)
+    if device.type != "cpu":
+        # The driver tests the bundle on its own processor. What a GPU got wrong would be kept as users' vectors.
+        found.self_test()
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +68,10 @@ def scorer(name: str) -> Scorer:
 
 
 def _device() -> torch.device:
-    """The GPU that Spark gave to this task; where it hands out none, the machine's first, or else the CPU."""
+    """The GPU that Spark gave to this task, else the CPU: on a GPU that nobody handed out, all workers would meet."""
     task = TaskContext.get()
     given = task.resources().get("gpu") if task is not None else None
-    if given is not None:
-        return torch.device("cuda", int(given.addresses[0]))
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    return torch.device("cpu") if given is None else torch.device("cuda", int(given.addresses[0]))
 
 
 def _folder(name: str) -> Path:
