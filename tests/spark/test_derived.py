@@ -90,6 +90,11 @@ def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
     shop.delete("totals", F.col("seller") == "s07")
     assert update(shop, other) == 40, "someone else wrote to it"
 
+    for feed in ("false", "true"):
+        change(shop, f"ALTER TABLE {{sales}} SET TBLPROPERTIES (delta.enableChangeDataFeed = {feed})")
+        add(shop, SALES, [(92, "s05", 9)])
+        assert update(shop, other) == 40, "what was done while there was no feed is in none"
+
     kept = told(shop.read("sellers"))
     shop.drop("sellers")
     shop.ensure(SELLERS)

@@ -38,7 +38,7 @@ RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory")
 """Metrics of an executor and its children."""
 
 LAPTOP_SETTINGS = {
-    "spark.driver.memory": "4g",
+    "spark.driver.memory": "3g",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",

@@ -29,6 +29,10 @@ CONFLICTS = (
 TIDYING = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 """Operations that leave a table's rows as they are."""
 
+SETTING = ("SET TBLPROPERTIES", "UNSET TBLPROPERTIES")
+"""Operations that may turn a table's change feed off or on."""
+
+FEED = "delta.enableChangeDataFeed"
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 FILES_KEPT = "INTERVAL 6 DAYS"
@@ -100,7 +104,7 @@ class Warehouse:
         builder = builder.addColumns(self.spark.createDataFrame([], table.ddl).schema)
         if table.partition:
             builder = builder.partitionedBy(*table.partition)
-        for key, value in {"delta.enableChangeDataFeed": "true", **(properties or {})}.items():
+        for key, value in {FEED: "true", **(properties or {})}.items():
             builder = builder.property(key, value)
         with _alone(table.name):
             builder.execute()
@@ -159,13 +163,17 @@ class Warehouse:
         return read(self._location(name)).select(key)
 
     def remembers(self, name: str, version: int) -> bool:
-        """Whether the change feed of a table still holds all that was done after ``version``."""
+        """Whether the change feed of a table holds all that was done after ``version``."""
         commits = self.version(name) - version
         if commits <= 0:
             return commits == 0
-        done = self._delta(name).history(commits).agg(F.count("*"), F.min("timestamp") > F.now() - F.expr(FILES_KEPT))
-        [(found, are_there)] = done.collect()
-        return bool(found == commits and are_there)
+        done = self._delta(name).history(commits)
+        still_there = F.min("timestamp") > F.now() - F.expr(FILES_KEPT)
+        # Without a feed for a while, what was done then is in none.
+        found, are_there, settings = done.agg(
+            F.count("*"), still_there, F.count_if(F.col("operation").isin(*SETTING))
+        ).collect()[0]
+        return bool(found == commits and are_there and not settings) and self.properties(name).get(FEED) == "true"
 
     def table_id(self, name: str) -> str:
         """What tells a table from one that was later made under its name."""
