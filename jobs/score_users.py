@@ -37,8 +37,8 @@ from ulvspark.scoring.sizing import sizing
 from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.workers import ship
 from ulvspark.warehouse.derived import Derived, bring_up_to_date
-from ulvspark.warehouse.publish import publish, staging
-from ulvspark.warehouse.retention import RetentionConfig, forget_stale
+from ulvspark.warehouse.publish import drop_left_behind, publish, staging
+from ulvspark.warehouse.retention import RetentionConfig, forget_stale, forget_unused
 from ulvspark.warehouse.runs import RunLog, new_run_id
 from ulvspark.warehouse.session import get_session, peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
@@ -127,23 +127,42 @@ def _score(scoring: Scoring, bundle: Path) -> None:
         _report_migration(scoring, previous, scores_table)
         with run.stage("publish"):
             run.versions_written.update(publish(warehouse, scores_table, scoring.as_of))
-    _forget_stale(scoring)
+        _forget(scoring, behaviour_table)
     _report_sizing(run)
 
 
-def _forget_stale(scoring: Scoring) -> None:
-    manifest, now = scoring.manifest, datetime.now(UTC)
+def _forget(scoring: Scoring, behaviour_table: str) -> None:
+    """What is of no use any more: vectors, and the tables of runs that were killed."""
+    run, manifest, now = scoring.run, scoring.manifest, datetime.now(UTC)
     caches = (
         (schema.TEXT_VECTORS, manifest.text_encoder_version),
         (schema.USER_VECTORS, manifest.user_encoder_version),
     )
-    with scoring.run.stage("retention") as stage:
+    with run.stage("retention") as stage:
         stale = [
             forget_stale(scoring.warehouse, cache, version, now, scoring.config.retention)
             for cache, version in caches
             if version is not None and scoring.warehouse.exists(cache.name)
         ]
         stage.count("encoders_forgotten", sum(stale))
+        # On a date of the past users had other histories.
+        newest = schema.SCORES.name in run.versions_written
+        stage.count("vectors_forgotten", _forget_unused(scoring, behaviour_table) if newest else 0)
+        stage.count("left_behind_dropped", drop_left_behind(scoring.warehouse, now))
+
+
+def _forget_unused(scoring: Scoring, behaviour_table: str) -> int:
+    warehouse, manifest, counts = scoring.warehouse, scoring.manifest, scoring.run.counts
+    everyone, removed = warehouse.read(behaviour_table), 0
+    if manifest.network.use_text:
+        number = counts["histories_encoded"] + counts["histories_reused"]
+        used, version = everyone.select("history_hash"), manifest.user_encoder_version
+        removed += forget_unused(warehouse, schema.USER_VECTORS, version, used, number)
+    if manifest.text_encoder_version is not None:
+        number = counts["texts_encoded"] + counts["texts_reused"]
+        used, version = texts.used_keys(everyone, *_read(scoring, schema.PRODUCTS)), manifest.text_encoder_version
+        removed += forget_unused(warehouse, schema.TEXT_VECTORS, version, used, number)
+    return removed
 
 
 def _report_sizing(run: RunLog) -> None:
@@ -260,9 +279,10 @@ def _encode_texts(scoring: Scoring, behaviour_table: str, model: str) -> str | N
         if total > reused:
             missing = texts.words_of(found.where(F.col("known").isNull()), events, products)
             _read_texts(scoring, missing, total - reused, model, version)
+        known = texts.known_texts(found, warehouse.read(name, run.versions_read[name]), version)
+        shipped = texts.ship_vectors(warehouse.spark.sparkContext, known, f"texts-{run.run_id}")
         found.unpersist()
-        known = texts.known_texts(warehouse.read(name, run.versions_read[name]), version)
-        return texts.ship_vectors(warehouse.spark.sparkContext, known, f"texts-{run.run_id}")
+        return shipped
 
 
 def _read_texts(scoring: Scoring, missing: DataFrame, number: int, model: str, version: str) -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 
+import pytest
+
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.warehouse.runs import RunLog
 
@@ -25,3 +27,12 @@ def test_a_run_is_reported_however_it_ends(warehouse):
         name: ending[1:] for name, ending in ENDINGS.items()
     }
     assert all(row.started_at <= row.finished_at and set(row.seconds) == {"read"} for row in rows.values())
+
+
+def test_a_run_that_cannot_be_reported_ends_with_its_own_error(warehouse, monkeypatch, caplog):
+    monkeypatch.setattr(warehouse, "append", lambda *_: 1 / 0)
+    with pytest.raises(ExpectedError, match="no such model"), RunLog(warehouse, "job", "expected"):
+        raise ExpectedError("no such model")
+    assert "run expected could not be reported" in caplog.text
+    with pytest.raises(ZeroDivisionError), RunLog(warehouse, "job", "done"):
+        pass

@@ -28,3 +28,12 @@ def test_vectors_of_texts_reach_a_worker_file_by_file(spark):
     sent = [Path(unquote(urlparse(each).path)) for each in spark.sparkContext.listFiles if name in each]
     assert len(sent) == 2
     assert all(each.is_file() for each in sent), "only local mode sends a folder"
+
+
+def test_texts_of_tonight_alone_are_shipped(spark):
+    held = spark.createDataFrame(
+        [("ours", 1, b"a"), ("ours", 1, b"a"), ("ours", 2, b"b"), ("other", 3, b"c")],
+        "text_encoder_version STRING, text_key BIGINT, vector BINARY",
+    )
+    tonight = spark.createDataFrame([(1,), (3,)], "text_key BIGINT")
+    assert [tuple(each) for each in texts.known_texts(tonight, held, "ours").collect()] == [(1, b"a")]

@@ -1,4 +1,4 @@
-"""Histories not yet read by this encoder -> user vectors. BERT runs here and nowhere else."""
+"""Histories not yet read by this encoder -> user vectors."""
 
 from collections.abc import Iterator
 from datetime import datetime

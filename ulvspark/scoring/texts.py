@@ -39,10 +39,11 @@ def words_of(keys: DataFrame, events: DataFrame, products: DataFrame) -> DataFra
     return catalogue.union(said).join(keys, "text_key", "left_semi").dropDuplicates(["text_key"])
 
 
-def known_texts(text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
-    """text_key and vector of one encoder, one row a key even where two runs encoded the same text."""
+def known_texts(keys: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
+    """text_key, each of ``keys`` that one encoder has read, once even where two runs read it, and the vector."""
     ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
-    return ours.select("text_key", "vector").dropDuplicates(["text_key"])
+    found = ours.join(keys, "text_key", "left_semi")
+    return found.select("text_key", "vector").dropDuplicates(["text_key"])
 
 
 def with_known(keys: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:

@@ -3,24 +3,39 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
+from ulvspark.warehouse.runs import begun
 from ulvspark.warehouse.tables import Warehouse
 
 logger = logging.getLogger(__name__)
 
 
+STAGING = "staging_"
+LEFT_BEHIND = timedelta(days=3)
+"""A run that began so long ago and still has a table of its own was killed."""
+
+
 @contextmanager
 def staging(warehouse: Warehouse, name: str, run_id: str) -> Iterator[str]:
     """The name of a table of this run alone, dropped when the block ends."""
-    table = f"staging_{name}_{run_id}"
+    table = f"{STAGING}{name}_{run_id}"
     try:
         yield table
     finally:
         warehouse.drop(table)
+
+
+def drop_left_behind(warehouse: Warehouse, now: datetime) -> int:
+    """Drop the staging tables of runs that were killed, which may hold what users did; returns how many."""
+    staged = (name for name in warehouse.names() if name.startswith(STAGING))
+    old = [name for name in staged if (start := begun(name)) is not None and start < now - LEFT_BEHIND]
+    for name in old:
+        warehouse.drop(name)
+    return len(old)
 
 
 def publish(warehouse: Warehouse, staged: str, as_of: date) -> dict[str, int]:

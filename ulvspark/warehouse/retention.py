@@ -1,13 +1,17 @@
-"""What caches forget: vectors of encoders that are no longer at work."""
+"""What caches forget: vectors of encoders that are no longer at work, and of what nobody does any more."""
 
 from datetime import datetime, timedelta
 
 from pydantic import Field
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.config import Strict
 from ulvspark.contract.schema import Table
 from ulvspark.warehouse.tables import Warehouse
+
+GROWN = 2
+"""Of the encoder at work, times as many vectors as are of use that a cache may hold before it is written anew."""
 
 
 class RetentionConfig(Strict):
@@ -29,3 +33,19 @@ def forget_stale(warehouse: Warehouse, cache: Table, current: str, now: datetime
     if stale:
         warehouse.delete(cache.name, F.col(version).isin(stale))
     return len(stale)
+
+
+def forget_unused(warehouse: Warehouse, cache: Table, current: str, used: DataFrame, number: int) -> int:
+    """Keep of the vectors of ``current`` those of the ``number`` keys in ``used``, where there are many others.
+
+    Returns how many were removed. Keys change with every night, so that a cache would grow for as long as an encoder
+    is at work, and every night reads the keys of all; what returns after it was forgotten is encoded again.
+    """
+    version, key = cache.partition[0], used.columns
+    ours = warehouse.read(cache.name).where(F.col(version) == current)
+    held = ours.count()
+    if held <= GROWN * number:
+        return 0
+    where = f"{version} = '{current}'"
+    warehouse.overwrite(ours.join(used, key, "left_semi"), cache.name, cache.partition, where)
+    return held - warehouse.read(cache.name).where(where).count()

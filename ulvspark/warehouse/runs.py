@@ -1,6 +1,7 @@
 """The run report: what a job read, wrote and counted, as one row of ``ulv_runs``."""
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ DONE, REFUSED, FAILED = "done", "refused", "failed"
 def new_run_id(job: str) -> str:
     """A name for one run of ``job``: the job, the start in UTC and a random suffix; fit to be part of a table name."""
     return f"{job}_{datetime.now(UTC):%Y%m%d_%H%M%S}_{uuid.uuid4().hex[:8]}"
+
+
+def begun(name: str) -> datetime | None:
+    """When the run began whose id, as ``new_run_id`` makes it, ends ``name``; None where none does."""
+    found = re.search(r"_(\d{8}_\d{6})_[0-9a-f]{8}$", name)
+    return None if found is None else datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
 
 
 @dataclass
@@ -77,7 +84,13 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         verdict, reason = _verdict(error)
-        self._append(verdict, reason)
+        try:
+            self._append(verdict, reason)
+        except Exception:
+            if error is None:
+                raise
+            # What ended the run says more than why that could not be written down.
+            logger.exception("run %s could not be reported", self.run_id)
         logger.info("run %s: %s", self.run_id, verdict)
 
     def _append(self, verdict: str, reason: str | None) -> None:
