@@ -80,7 +80,7 @@ def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
 
     add(shop, SALES, [(90, "s05", 9)])
     with monkeypatch.context() as later:
-        later.setattr(tables, "FILES_KEPT", "INTERVAL 0 DAYS")
+        later.setattr(tables, "FOR_A_WEEK", "interval 0 days")
         assert update(shop, other) == 40, "the change feed may have been vacuumed"
     add(shop, SALES, [(91, "s05", 9)])
     with monkeypatch.context() as few:
@@ -94,6 +94,10 @@ def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
         change(shop, f"ALTER TABLE {{sales}} SET TBLPROPERTIES (delta.enableChangeDataFeed = {feed})")
         add(shop, SALES, [(92, "s05", 9)])
         assert update(shop, other) == 40, "what was done while there was no feed is in none"
+    add(shop, SALES, [(93, "s05", 9)])
+    shop.set_properties("sales", {"delta.deletedFileRetentionDuration": "interval 1 hour"})
+    assert update(shop, other) == 40, "files may be gone before a run has read them"
+    shop.set_properties("sales", {"delta.deletedFileRetentionDuration": "interval 2 days"})
 
     kept = told(shop.read("sellers"))
     shop.drop("sellers")

@@ -1,6 +1,7 @@
 """The warehouse's reads and writes, by folder and by catalog name."""
 
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENTS, Column, Table
+from ulvspark.warehouse.publish import drop_left_behind
 from ulvspark.warehouse.tables import MergeCounts, Warehouse
 
 THINGS = Table("things", (Column("thing_id", "STRING", True), Column("worth", "INT")), key=("thing_id",))
@@ -107,3 +109,27 @@ def test_a_missing_database_is_one_clear_sentence(spark):
         nowhere.settings()
     with pytest.raises(ExpectedError, match="there is no database nowhere; create it"):
         nowhere.ensure(THINGS)
+
+
+def test_tables_of_killed_runs_are_dropped_and_no_others(spark, place):
+    place.ensure(THINGS)
+    one = spark.createDataFrame([("a", 1)], THINGS.ddl)
+    for name in ("staging_a_job_20260301_235959_0123abcd", "staging_a_job_20260304_000001_0123abcd", "staging_things"):
+        place.append(one, name)
+    assert drop_left_behind(place, datetime(2026, 3, 5, tzinfo=UTC)) == 1
+    assert sorted(place.names()) == ["staging_a_job_20260304_000001_0123abcd", "staging_things", "things"]
+
+
+def test_a_newer_release_may_write_a_column_more(spark, warehouse):
+    warehouse.ensure(THINGS)
+    warehouse.append(spark.createDataFrame([("a", 1), ("b", 2)], THINGS.ddl), "things")
+    more = spark.createDataFrame([("c", 3, "red")], f"{THINGS.ddl}, colour STRING")
+    warehouse.append(more, "things")
+    warehouse.overwrite(more.withColumn("size", F.lit("xl")), "things", where="thing_id = 'c'")
+    found = warehouse.read("things").orderBy("thing_id").collect()
+    assert list(map(tuple, found)) == [("a", 1, None, None), ("b", 2, None, None), ("c", 3, "red", "xl")]
+
+
+def test_a_warehouse_that_is_out_of_reach_is_one_sentence(spark):
+    with pytest.raises(ExpectedError, match=r"warehouse nowhere://x is out of reach \(.*\); check"):
+        Warehouse(spark, "nowhere://x").exists("events")

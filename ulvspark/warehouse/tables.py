@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from delta import exceptions
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -29,14 +31,17 @@ CONFLICTS = (
 TIDYING = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 """Operations that leave a table's rows as they are."""
 
-SETTING = ("SET TBLPROPERTIES", "UNSET TBLPROPERTIES")
-"""Operations that may turn a table's change feed off or on."""
+MAY_GAIN_COLUMNS = {"mergeSchema": "true"}
+"""Tables outlive releases, of which a newer one may write a column more."""
 
 FEED = "delta.enableChangeDataFeed"
 NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
-FILES_KEPT = "INTERVAL 6 DAYS"
-"""Delta's VACUUM leaves files that were replaced a week ago or less, and those of the change feed with them."""
+FILES_KEPT, FOR_A_WEEK = "delta.deletedFileRetentionDuration", "interval 1 week"
+"""How long Delta's VACUUM leaves files that were replaced, and those of the change feed with them; its default."""
+
+A_NIGHT = "interval 6 hours"
+"""What a run may take until it has read a change feed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class MergeCounts:
 class Warehouse:
     """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables.
 
-    What writes raises ExpectedError where another job wrote to the same rows meanwhile.
+    What writes raises ExpectedError where another job wrote to the same rows meanwhile. On s3a:// Delta sees that of
+    jobs of one driver alone, unless it was given a LogStore for several.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -70,9 +76,16 @@ class Warehouse:
         return self._location(name) if self.root.startswith(CATALOG) else f"delta.`{self._location(name)}`"
 
     def exists(self, name: str) -> bool:
+        """Raises ExpectedError where the warehouse is out of reach."""
         if self.root.startswith(CATALOG):
             return self.spark.catalog.tableExists(self.identifier(name))
-        return DeltaTable.isDeltaTable(self.spark, self._location(name))
+        try:
+            return DeltaTable.isDeltaTable(self.spark, self._location(name))
+        except Py4JJavaError as error:
+            said = str(error.java_exception).splitlines()[0]
+            raise ExpectedError(
+                f"warehouse {self.root} is out of reach ({said}); check the address and the credentials"
+            ) from None
 
     def version(self, name: str) -> int:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
@@ -110,12 +123,12 @@ class Warehouse:
             builder.execute()
 
     def append(self, frame: DataFrame, name: str) -> int:
-        """Add rows to an existing table; returns its new version."""
-        return self._write(frame, name, mode="append")
+        """Add rows to a table, which is made where there is none; returns its new version."""
+        return self._write(frame, name, "append", options=MAY_GAIN_COLUMNS)
 
     def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
-        options = {"replaceWhere": where} if where else {"overwriteSchema": "true"}
+        options = {"replaceWhere": where, **MAY_GAIN_COLUMNS} if where else {"overwriteSchema": "true"}
         return self._write(frame, name, "overwrite", partition_by, options)
 
     def replace(
@@ -167,13 +180,14 @@ class Warehouse:
         commits = self.version(name) - version
         if commits <= 0:
             return commits == 0
-        done = self._delta(name).history(commits)
-        still_there = F.min("timestamp") > F.now() - F.expr(FILES_KEPT)
+        properties = self.properties(name)
+        kept = F.expr(properties.get(FILES_KEPT, FOR_A_WEEK))
+        still_there = F.min("timestamp") + kept > F.now() + F.expr(A_NIGHT)
         # Without a feed for a while, what was done then is in none.
-        found, are_there, settings = done.agg(
-            F.count("*"), still_there, F.count_if(F.col("operation").isin(*SETTING))
-        ).collect()[0]
-        return bool(found == commits and are_there and not settings) and self.properties(name).get(FEED) == "true"
+        settings = F.count_if(F.col("operationParameters")["properties"].contains(FEED))
+        done = self._delta(name).history(commits).agg(F.count("*"), still_there, settings)
+        found, are_there, set_anew = done.collect()[0]
+        return bool(found == commits and are_there and not set_anew) and properties.get(FEED) == "true"
 
     def table_id(self, name: str) -> str:
         """What tells a table from one that was later made under its name."""
@@ -208,6 +222,12 @@ class Warehouse:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
         return {row["key"]: row["value"] for row in rows}
 
+    def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
+        """``properties`` hold no quotes."""
+        listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
+        with _alone(name):
+            self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({listed})")
+
     def settings(self) -> WarehouseSettings:
         """Currency and time zone, as the first load set them. Raises ExpectedError when nothing was loaded."""
         properties = self.properties(EVENTS.name)
@@ -217,14 +237,27 @@ class Warehouse:
             )
         return WarehouseSettings(properties[CURRENCY], properties[TIME_ZONE])
 
+    def names(self) -> list[str]:
+        """The tables under this root, other people's among them."""
+        if self.root.startswith(CATALOG):
+            found = self.spark.sql(f"SHOW TABLES IN {self.root.removeprefix(CATALOG)}").collect()
+            return [each["tableName"] for each in found]
+        path, files = self._files(self.root)
+        return [each.getPath().getName() for each in files.listStatus(path) if each.isDirectory()]
+
     def drop(self, name: str) -> None:
         """Remove a table and its files."""
         if self.root.startswith(CATALOG):
             self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
             return
+        path, files = self._files(self._location(name))
+        files.delete(path, True)
+
+    def _files(self, address: str) -> tuple[Any, Any]:
+        """Hadoop's path and the file system that it is on."""
         context = self.spark.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(self._location(name))  # type: ignore[union-attr]
-        path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
+        path = context._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]
+        return path, path.getFileSystem(context._jsc.hadoopConfiguration())
 
     def _location(self, name: str) -> str:
         """The table's name in the catalog, or its folder."""
