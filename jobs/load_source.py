@@ -2,7 +2,8 @@
 
     spark-submit jobs/load_source.py --source conf/sources/my_shop.yaml --source-root DIR --warehouse ROOT
 
-Loading again changes nothing that is the same; an event whose content changed is replaced and keeps its price stamps.
+Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and keeps
+its price stamps; where no event_id is mapped, other content is another event.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from ulvspark.contract import schema
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
+from ulvspark.history.identity import made_ids
 from ulvspark.history.quarantine import IGNORED
 from ulvspark.history.sources import Mapped, read_source, reading
 from ulvspark.history.stamping import changed_events, stamp
@@ -47,11 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     run_id = new_run_id("load_source")
     with _naming(args.source):
         _check_settings(warehouse, source)
+        known = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
+        made = made_ids(source, known)
         mapped = read_source(warehouse.spark, source, args.source_root, clock, run_id)
     with RunLog(warehouse, "load_source", run_id) as run:
         with run.stage("read") as stage, _naming(args.source):
             _count_outcomes(mapped, stage)
-        _ensure_tables(warehouse, source)
+        _ensure_tables(warehouse, source, made)
         for target, frame in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
             _merge(run, target, frame)
         with run.stage("quarantine"):
@@ -126,8 +130,10 @@ def _count_outcomes(mapped: Mapped, stage: Stage) -> None:
                 stage.count(f"{table.name}_{outcome}", of_table[outcome])
 
 
-def _ensure_tables(warehouse: Warehouse, source: SourceConfig) -> None:
-    warehouse.ensure(schema.EVENTS, {CURRENCY: source.currency, TIME_ZONE: source.time_zone})
+def _ensure_tables(warehouse: Warehouse, source: SourceConfig, made: Mapping[str, str]) -> None:
+    warehouse.ensure(schema.EVENTS, {CURRENCY: source.currency, TIME_ZONE: source.time_zone, **made})
+    if not made.items() <= warehouse.properties(schema.EVENTS.name).items():
+        warehouse.set_properties(schema.EVENTS.name, made)
     for table in (schema.PRODUCTS, schema.USERS, schema.QUARANTINE):
         warehouse.ensure(table)
 

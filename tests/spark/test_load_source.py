@@ -151,6 +151,21 @@ def test_a_wrong_source_ends_with_2_and_one_line_and_writes_nothing(spark, tmp_p
     assert not (tmp_path / "warehouse").exists()
 
 
+def test_events_without_ids_are_not_loaded_again_by_an_edited_mapping(spark, tmp_path):
+    columns = {name: sql for name, sql in COLUMNS.items() if name != "event_id"}
+    loaded = Warehouse(spark, str(tmp_path / "warehouse"))
+
+    def load(columns):
+        return main(arguments(tmp_path, [row()], events=source(columns)["events"]))
+
+    assert (load(columns), load(columns)) == (0, 0)
+    version = loaded.version("events")
+    for edited in (columns | {"list_price": "price"}, COLUMNS):
+        with pytest.raises(ExpectedError, match=r"shop.yaml: events from lines.parquet: without an event_id .* twice;"):
+            load(edited)
+    assert (loaded.version("events"), loaded.read("events").count()) == (version, 1)
+
+
 def test_times_and_ids_do_not_depend_on_the_machine(spark, tmp_path):
     """A whole process whose own clock is elsewhere, in Python and in the JVM."""
     write(tmp_path / "in", [row(time="2024-01-05 00:30:00"), row(line="2", time="2024-06-01 02:00:00")])

@@ -183,6 +183,7 @@ def test_several_event_tables_and_a_database(spark, tmp_path, monkeypatch):
         ({"user_id": "price > 1"}, "events.user_id .* is boolean"),
         ({"event_time": "to_timestamp(time)"}, "events.event_time .* give the mapping a time_zone"),
         ({"unit_price": "price +"}, "events.unit_price .* is not valid here"),
+        ({"unit_price": "max(price)"}, "events from lines.parquet: the expressions do not go together, as each must"),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_explained(spark, tmp_path, columns, message):
@@ -201,6 +202,9 @@ def test_a_missing_table_and_a_wrong_filter_are_explained(spark, tmp_path):
     content["events"][0]["filter"] = "pieces"
     with pytest.raises(ExpectedError, match=r"events.filter .* is string, not a condition"):
         read(spark, write(tmp_path, [row()]), content)
+    content["events"][0]["filter"] = "count(*) > 1"
+    with pytest.raises(ExpectedError, match=r"events.filter .* is not valid here"):
+        read(spark, tmp_path, content)
 
 
 def test_a_damaged_file_is_named(spark, tmp_path):
@@ -209,5 +213,36 @@ def test_a_damaged_file_is_named(spark, tmp_path):
     path.write_bytes(content[:100] + bytes(300) + content[400:])
     mapped = read(spark, tmp_path, source())
     with pytest.raises(ExpectedError, match=r"cannot be read to its end: .*lines\.parquet"), reading():
+        mapped.outcomes.collect()
+    mapped.release()
+
+
+def test_rows_of_two_tables_with_one_id_are_quarantined_whole(spark, tmp_path):
+    write(tmp_path, [row(line="1"), row(line="1", pieces="3", time="2024-01-07 12:00:00")])
+    write(tmp_path, [row(line="1", customer="bob")], "store.parquet")
+    content = source()
+    content["events"][0]["latest_by"] = "time"
+    content["events"].append(content["events"][0] | {"read": {"format": "parquet", "path": "store.parquet"}})
+    mapped = read(spark, tmp_path, content)
+    found = mapped.quarantine.select("reason", "source_row").collect()
+    assert {each.reason for each in found} == {"contradicting_duplicate"}
+    assert sorted(json.loads(each.source_row)["customer"] for each in found) == ["ann", "bob"]
+    mapped.release()
+
+
+def test_keys_of_a_map_that_are_twice_there_or_not_at_all(spark, tmp_path):
+    write(tmp_path, [row(customer="ann"), row(customer="bob", sku=None)])
+
+    def attributes(sql):
+        users = {"read": {"format": "parquet", "path": "lines.parquet"}, "columns": {"user_id": "customer"}}
+        return read(spark, tmp_path, source(users={**users, "columns": {**users["columns"], "attributes": sql}}))
+
+    mapped = attributes("map('age', 'old', coalesce(sku, 'age'), 'new')")
+    assert {each.user_id: each.attributes for each in mapped.users.collect()} == {
+        "ann": {"age": "old", "mug": "new"}, "bob": {"age": "new"},
+    }  # fmt: skip
+    mapped.release()
+    mapped = attributes("map(sku, 'bought')")
+    with pytest.raises(ExpectedError, match="a map in a mapping has a key that is null"), reading():
         mapped.outcomes.collect()
     mapped.release()

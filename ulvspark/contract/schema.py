@@ -28,7 +28,7 @@ STATUS_NO_HISTORY = "no_history"
 
 @dataclass(frozen=True)
 class Column:
-    """One column; ``required`` ones may not be null. ``optional_in_source`` ones may be left unmapped."""
+    """One column; whoever writes the table leaves no null in ``required`` ones."""
 
     name: str
     type: str

@@ -34,6 +34,11 @@ class ReadFrom(Strict):
             raise ValueError("give either path or table")
         return self
 
+    @property
+    def name(self) -> str:
+        """The source table as messages and quarantine name it."""
+        return self.path or self.table or ""
+
 
 class TableMapping(Strict):
     """How a source table becomes a contract table: an SQL expression per contract column."""

@@ -1,12 +1,19 @@
 """What makes two rows the same: canonical ids, content hashes, and one row per key."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, FloatType
 
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import SourceConfig
 from ulvspark.history.quarantine import CONTRADICTING_DUPLICATE, IDENTICAL_COPY, SUPERSEDED
+
+MADE_OF = "ulvspark.event_ids_of."
+"""Begins the name of a property of ``events``: by which mappings a source table's event ids were made."""
 
 WHOLE_NUMBER = r"^(-?\d+)\.0+$"
 
@@ -65,3 +72,34 @@ def settle_identity(frame: DataFrame, key: str) -> DataFrame:
 def _same_key(key: str) -> WindowSpec:
     """Good rows are compared with good rows only, so ``outcome`` (null for them) is part of the key."""
     return Window.partitionBy(F.coalesce(key, "content_hash"), "outcome")
+
+
+def made_ids(source: SourceConfig, before: Mapping[str, str]) -> dict[str, str]:
+    """Properties for ``events``, which has ``before``: of what ids are made where a source table gives none.
+
+    Raises ExpectedError where that changed since: all events of the table would be there once more, with other ids.
+    """
+    made = {}
+    for table in sorted({mapping.read.name for mapping in source.events}):
+        key = MADE_OF + _digest([source.name, table])
+        known, now = set(before.get(key, "").split()), _made_of(source, table)
+        if known - now and now - known:
+            raise ExpectedError(
+                f"events from {table}: without an event_id ids were made of the columns, whose mapping changed since, "
+                "so each event would count twice; load into a new warehouse, with an event_id if there is one"
+            )
+        made[key] = " ".join(sorted(known | now))
+    return made
+
+
+def _made_of(source: SourceConfig, table: str) -> set[str]:
+    """A digest for each mapping of the table: of all that shapes its events, or of none of it where they have ids."""
+    mappings = [mapping for mapping in source.events if mapping.read.name == table]
+    return {
+        "given" if "event_id" in each.columns else _digest([each.columns, each.time_zone or source.time_zone])
+        for each in mappings
+    }
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

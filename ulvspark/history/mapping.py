@@ -73,12 +73,22 @@ def map_table(source: DataFrame, mapping: TableMapping, target: Target, time_zon
         _kind(source, mapping.latest_by, "latest_by", mapping, target)
     for name, kind in kinds.items():
         _check_kind(kind, name, mapping, target)
-    raw = rows.select(
-        *(F.expr(sql).alias(name) for name, sql in mapping.columns.items()),
-        F.expr(mapping.latest_by or "NULL").alias("latest"),
-        F.struct("*").alias("source_row"),
-    )
-    return _typed(raw, kinds, target, mapping.time_zone or time_zone)
+    return _typed(_selected(rows, mapping, target), kinds, target, mapping.time_zone or time_zone)
+
+
+def _selected(rows: DataFrame, mapping: TableMapping, target: Target) -> DataFrame:
+    try:
+        return rows.select(
+            *(F.expr(sql).alias(name) for name, sql in mapping.columns.items()),
+            F.expr(mapping.latest_by or "NULL").alias("latest"),
+            F.struct("*").alias("source_row"),
+        )
+    except AnalysisException as error:
+        # Each by itself is valid: of all rows, as count() is, or several rows of one, as explode() is.
+        place = f"{target.table.name} from {mapping.read.name}"
+        raise ExpectedError(
+            f"{place}: the expressions do not go together, as each must give one value a row ({_said(error)})"
+        ) from None
 
 
 def _typed(raw: DataFrame, kinds: Mapping[str, DataType], target: Target, time_zone: str) -> DataFrame:
@@ -147,7 +157,7 @@ def complete_events(mapped: DataFrame, time_zone: str, clock: datetime) -> DataF
 
 
 def _check_names(mapping: TableMapping, target: Target) -> None:
-    place = f"{target.table.name} from {source_name(mapping)}"
+    place = f"{target.table.name} from {mapping.read.name}"
     unknown = [name for name in mapping.columns if name not in target.columns]
     if unknown:
         raise ExpectedError(
@@ -158,17 +168,15 @@ def _check_names(mapping: TableMapping, target: Target) -> None:
         raise ExpectedError(f"{place}: column {', '.join(missing)} must be mapped; give it an SQL expression")
 
 
-def source_name(mapping: TableMapping) -> str:
-    """The source table as messages and quarantine name it."""
-    return mapping.read.path or mapping.read.table or ""
-
-
 def _filtered(source: DataFrame, mapping: TableMapping, target: Target) -> DataFrame:
     condition = mapping.filter or "true"
     kind = _kind(source, condition, "filter", mapping, target).typeName()
     if kind != "boolean":
         raise _wrong(source, mapping, target, "filter", condition, f"is {kind}, not a condition")
-    return source.where(condition)
+    try:
+        return source.where(condition)
+    except AnalysisException as error:
+        raise _wrong(source, mapping, target, "filter", condition, _why(error)) from None
 
 
 def _kind(source: DataFrame, sql: str, name: str, mapping: TableMapping, target: Target) -> DataType:
@@ -181,7 +189,7 @@ def _kind(source: DataFrame, sql: str, name: str, mapping: TableMapping, target:
 
 def _check_kind(kind: DataType, name: str, mapping: TableMapping, target: Target) -> None:
     wanted, found, sql = target.columns[name], kind.typeName(), mapping.columns[name]
-    place = f"{target.table.name}.{name} from {source_name(mapping)}"
+    place = f"{target.table.name}.{name} from {mapping.read.name}"
     if found not in {*ACCEPTED[wanted], "void"} or (name.endswith("_id") and found == "boolean"):
         raise ExpectedError(
             f"{place}: {sql!r} is {kind.simpleString()}, which cannot become {wanted}; it may be "
@@ -197,11 +205,15 @@ def _check_kind(kind: DataType, name: str, mapping: TableMapping, target: Target
 def _wrong(source: DataFrame, mapping: TableMapping, target: Target, name: str, sql: str, why: str) -> ExpectedError:
     columns = ", ".join(f"{column} {kind}" for column, kind in source.dtypes)
     return ExpectedError(
-        f"{target.table.name}.{name} from {source_name(mapping)}: {sql!r} {why}; the table has: {columns}"
+        f"{target.table.name}.{name} from {mapping.read.name}: {sql!r} {why}; the table has: {columns}"
     )
 
 
 def _why(error: AnalysisException) -> str:
     if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN"):
         return f"names {(error.getMessageParameters() or {}).get('objectName')}, which is not there"
-    return f"is not valid here ({str(error).splitlines()[0].strip()})"
+    return f"is not valid here ({_said(error)})"
+
+
+def _said(error: AnalysisException) -> str:
+    return str(error).splitlines()[0].strip()

@@ -104,7 +104,7 @@ def _stage(
     judged = [_nothing(spark, target)]
     for mapping in mappings:
         mapped = maps.map_table(read_table(spark, mapping, source_root, target.table.name), mapping, target, time_zone)
-        judged.append(_judge(complete(mapped), mapping, target, rules))
+        judged.append(_judge(complete(mapped), mapping, target, rules, len(mappings) > 1))
     settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), judged), key)
     source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
     # Not in memory: what has no place there comes back from disk in blocks as large as a task's rows.
@@ -118,16 +118,19 @@ def _nothing(spark: SparkSession, target: maps.Target) -> DataFrame:
     return spark.createDataFrame([], f"{columns}, {made}")
 
 
-def _judge(mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules) -> DataFrame:
+def _judge(
+    mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules, beside_others: bool
+) -> DataFrame:
     (key,) = target.table.key
     content = [name for name in target.table.names if name in target.columns and name != key]
     judged = mapped.withColumns({"outcome": first_reason(rules), "content_hash": content_hash(mapped, content)})
     # Whole source rows are written only where they may still be needed: most rows are good.
-    may_contradict = F.col(key).isNotNull() if mapping.latest_by is None else F.lit(False)
+    settled = mapping.latest_by is not None and not beside_others
+    may_contradict = F.lit(False) if settled else F.col(key).isNotNull()
     source_row = F.to_json("source_row", {"ignoreNullFields": "false"})
     kept = judged.withColumns(
         {
-            "source_table": F.lit(maps.source_name(mapping)),
+            "source_table": F.lit(mapping.read.name),
             "source_row": F.when(F.col("outcome").isNotNull() | may_contradict, source_row),
         }
     )
@@ -145,23 +148,26 @@ def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, tar
         return reader.load() if read.format == "jdbc" else reader.table(read.table or "")
     except (PySparkException, Py4JJavaError) as error:
         raise ExpectedError(
-            f"{target}: source table {maps.source_name(mapping)} ({read.format}) cannot be read: {_first_line(error)}"
+            f"{target}: source table {mapping.read.name} ({read.format}) cannot be read: {_first_line(error)}"
             f"{_beside(read, source_root)}"
         ) from None
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Around the first action on what ``read_source`` gives: a file that is damaged shows itself only there.
+    """Around the first action on what ``read_source`` gives: damaged files and null keys show themselves only there.
 
-    Raises ExpectedError naming the file.
+    Raises ExpectedError saying which it is.
     """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        if "FAILED_READ_FILE" not in (said := _first_line(error)):
-            raise
-        raise ExpectedError(f"a source table cannot be read to its end: {said}") from None
+        said = _first_line(error)
+        if "FAILED_READ_FILE" in said:
+            raise ExpectedError(f"a source table cannot be read to its end: {said}") from None
+        if "NULL_MAP_KEY" in said:
+            raise ExpectedError("a map in a mapping has a key that is null in some row; use coalesce() there") from None
+        raise
 
 
 def _first_line(error: Exception) -> str:

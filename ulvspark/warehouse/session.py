@@ -21,6 +21,8 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     # A bad value in a company's row becomes a null that quarantine can name, instead of ending the night.
     "spark.sql.ansi.enabled": "false",
+    # So does a key that a map of a company's row has twice.
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
     # Files written by pandas hold nanoseconds, which Spark's timestamp does not; a mapping converts the number.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # The model is cached in the worker process, so workers must outlive their tasks.
