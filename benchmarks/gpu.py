@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from transformers import BertConfig, BertModel
@@ -24,12 +24,11 @@ from benchmarks.untrained import untrained_bundle
 from ulvspark.history.text import Rendered
 from ulvspark.model import bare
 from ulvspark.model.batching import Tokens
-from ulvspark.model.gpu_engine import GpuEngine
-from ulvspark.model.precision import Precision
+from ulvspark.model.gpu_engine import GpuEngine, GpuPrecision
 from ulvspark.model.text_reader import TextReader
 from ulvspark.model.tokenizing import tokenize
 
-SERVED: tuple[Precision, ...] = ("fp32", "bf16")
+SERVED: tuple[GpuPrecision, ...] = get_args(GpuPrecision)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +72,7 @@ def bert_base(vocabulary: int) -> TextReader:
 
 
 def measured(
-    encoder: TextReader, precision: Precision, device: torch.device, tokens: Tokens, pad: int, rounds: int
+    encoder: TextReader, precision: GpuPrecision, device: torch.device, tokens: Tokens, pad: int, rounds: int
 ) -> dict[str, float]:
     engine = GpuEngine(encoder, precision, device)
     engine.read(tokens, pad)

@@ -180,6 +180,17 @@ def test_auto_takes_the_fastest_that_agrees() -> None:
     assert agreement.choose("auto", {}) == agreement.choose("fp32", {}) == "fp32"
 
 
+def test_a_gpu_reads_in_16_bits_where_they_agree() -> None:
+    saved = tiny.facts(NetworkSpec(vector_size=16))
+    wrong = GOOD.model_copy(update={"equal_tiers": 0.9949})
+    for precision, found, expected in (
+        ("fp32", GOOD, "fp32"), ("bf16", GOOD, "bf16"), ("int8", GOOD, "bf16"), ("int8", wrong, "fp32"),
+    ):  # fmt: skip
+        facts = saved.model_copy(update={"precision": precision, "agreement": {"bf16": found}})
+        assert agreement.on_gpu(facts) == expected
+    assert agreement.on_gpu(saved.model_copy(update={"precision": "int8", "agreement": None})) == "fp32"
+
+
 def test_weights_are_mapped_and_not_copied(tiny_bert: Path, tmp_path: Path) -> None:
     facts = tiny.facts().model_copy(update={"precision": "bf16"})
     folder = tiny.bundle_folder(tmp_path / "b", tiny_bert, facts)

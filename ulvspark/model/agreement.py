@@ -16,6 +16,7 @@ from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.history.population import Population
 from ulvspark.model import bundle
 from ulvspark.model.bundle import BundleFacts
+from ulvspark.model.gpu_engine import GpuPrecision
 from ulvspark.model.manifest import Agreement
 from ulvspark.model.network import UserValueNetwork
 from ulvspark.model.parts import Parts
@@ -114,6 +115,13 @@ def choose(wanted: ServingPrecision, found: dict[Precision, Agreement]) -> Preci
 
 def _agrees(found: Agreement) -> bool:
     return found.equal_tiers >= EQUAL_TIERS and found.batch_change <= BATCH_CHANGE
+
+
+def on_gpu(facts: BundleFacts) -> GpuPrecision:
+    """What a bundle is read in on a GPU: 16 bits where it is served in no more than that and they agree with fp32."""
+    found = (facts.agreement or {}).get("bf16")
+    agrees = facts.precision == "bf16" or (found is not None and _agrees(found))
+    return "bf16" if facts.precision != "fp32" and agrees else "fp32"
 
 
 def describe(precision: Precision, found: dict[Precision, Agreement]) -> str:

@@ -63,8 +63,10 @@ def reader(
     """What turns histories into vectors, BERT on ``device``; None where the network reads no text."""
     if network.encoder is None or tokenizer is None:
         return None
-    on_cpu = device.type == "cpu"
-    engine = Engine(network.encoder, precision) if on_cpu else GpuEngine(network.encoder, precision, device)
+    if device.type == "cpu":
+        engine: Engine | GpuEngine = Engine(network.encoder, precision)
+    else:
+        engine = GpuEngine(network.encoder, "fp32" if precision == "fp32" else "bf16", device)
     if isinstance(network.encoder, EventEncoder):
         return EventReader(network.encoder, tokenizer, spec, engine)
     return HistoryReader(network.encoder, tokenizer, spec, engine)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from ulvspark.model.backbone import max_positions
 from ulvspark.model.batching import Tokens, pad
 from ulvspark.model.engine import Rows, States
-from ulvspark.model.precision import Precision, converted
+from ulvspark.model.precision import converted
 from ulvspark.model.text_reader import TextReader, pool
 
 BUCKET = 8
@@ -20,6 +21,9 @@ BUCKET = 8
 TOKENS = 2**16
 """In a batch, padding among them: enough to keep a large GPU busy."""
 
+GpuPrecision = Literal["fp32", "bf16"]
+"""Of int8 GPUs gain little here."""
+
 
 class GpuEngine:
     """A base encoder at work on a GPU, in float32 or 16 bits.
@@ -27,10 +31,10 @@ class GpuEngine:
     A text is padded by its own length alone, so its state does not depend on how long those are that it is read with.
     """
 
-    def __init__(self, encoder: TextReader, precision: Precision, device: torch.device) -> None:
-        """``encoder`` stays as it is. Where ``precision`` is int8, of which GPUs gain little here, 16 bits serve."""
-        self.precision: Precision = "fp32" if precision == "fp32" else "bf16"
-        moved = copy.deepcopy(converted(encoder.backbone, self.precision))
+    def __init__(self, encoder: TextReader, precision: GpuPrecision, device: torch.device) -> None:
+        """``encoder`` stays as it is."""
+        self.precision: GpuPrecision = precision
+        moved = copy.deepcopy(converted(encoder.backbone, precision))
         self.backbone = moved.to(device, _dtype(self.precision, device)).eval()
         self._device, self._size = device, encoder.state_size
         self._pooling = encoder.pooling
@@ -81,7 +85,7 @@ def _padded(tokens: Tokens, rows: Rows, length: int, pad_token_id: int) -> dict[
     }
 
 
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+def _dtype(precision: GpuPrecision, device: torch.device) -> torch.dtype:
     if precision == "fp32":
         return torch.float32
     # GPUs before Ampere are fast in float16 alone.

@@ -11,7 +11,7 @@ import torch
 
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
-from ulvspark.model import bundle, golden
+from ulvspark.model import agreement, bundle, golden
 from ulvspark.model.bundle import Bundle, Manifest
 from ulvspark.model.decisions import Decisions
 from ulvspark.model.serving import scorer
@@ -26,7 +26,8 @@ class Predictor:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
         manifest = loaded.manifest
-        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, manifest.precision, device)
+        precision = manifest.precision if device.type == "cpu" else agreement.on_gpu(manifest)
+        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, precision, device)
         self.scorer = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
 
     @classmethod
