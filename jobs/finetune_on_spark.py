@@ -13,17 +13,23 @@ from pyspark.ml.torch.distributor import TorchDistributor
 
 from model_training import finetune
 from model_training.config import load_train_config
-from ulvspark.contract.errors import DONE, run_as_job
+from model_training.dataset import open_table
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.schema import TRAINING_SET
 from ulvspark.warehouse.session import get_session
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Distribute and wait; raises ExpectedError for mistakes in the training's configuration before anything starts."""
+    """Distribute and wait; raises ExpectedError for mistakes in arguments and configuration before anything starts."""
     args = _parser().parse_args(argv)
     training = finetune.parser().parse_args(args.training)
     load_train_config(training.config, training.overrides)
+    open_table(training.warehouse, TRAINING_SET)
     get_session("finetune_on_spark")
-    distributor = TorchDistributor(num_processes=args.processes, local_mode=args.on_driver, use_gpu=args.gpu)
+    try:
+        distributor = TorchDistributor(num_processes=args.processes, local_mode=args.on_driver, use_gpu=args.gpu)
+    except (ValueError, RuntimeError) as error:
+        raise ExpectedError(f"--processes {args.processes}{' --gpu' * args.gpu}: {error}") from None
     print(f"fine-tuning in {args.processes} processes on the {'driver' if args.on_driver else 'executors'}")
     distributor.run(finetune.main, args.training)
     return DONE

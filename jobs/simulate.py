@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pyspark.sql import functions as F
 
 from ulvspark.contract.config import load_config
-from ulvspark.contract.errors import DONE, run_as_job
+from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.simulation.behaviour import event_log
 from ulvspark.simulation.catalogue import catalogue
 from ulvspark.simulation.config import SimulationConfig
 from ulvspark.simulation.people import members, people, truth
 from ulvspark.warehouse.session import get_session
-from ulvspark.warehouse.tables import Warehouse
+from ulvspark.warehouse.tables import CURRENCY, Warehouse
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,11 +25,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Simulate; an existing simulation in ``--out`` is replaced."""
+    """Simulate; an existing simulation in ``--out`` is replaced, a warehouse is not (ExpectedError)."""
     options = parser().parse_args(argv)
     config = load_config(SimulationConfig, options.config, options.overrides)
     spark = get_session("simulate", options.out)
     tables = Warehouse(spark, options.out)
+    _check_is_no_warehouse(tables)
     everyone = people(spark, config)
     frames = {
         "products": catalogue(spark, config),
@@ -41,6 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables.overwrite(frame, name)
         print(f"{name}: {tables.read(name).agg(F.count('*')).collect()[0][0]:,} rows under {options.out}/{name}")
     return DONE
+
+
+def _check_is_no_warehouse(tables: Warehouse) -> None:
+    if tables.exists("events") and CURRENCY in tables.properties("events"):
+        raise ExpectedError(
+            f"--out {tables.root} is a warehouse, whose users would be replaced by made-up ones; give another folder"
+        )
 
 
 if __name__ == "__main__":

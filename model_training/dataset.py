@@ -142,6 +142,9 @@ def open_table(warehouse: str, name: str, advice: str = BUILD) -> DeltaTable:
         return DeltaTable(f"{root}/{name}", storage_options=options)
     except TableNotFoundError:
         raise ExpectedError(f"no Delta table {name} below {warehouse}; {advice}") from None
+    except OSError as error:
+        said = str(error).splitlines()[0]
+        raise ExpectedError(f"{warehouse} cannot be read ({said}); check the address and the AWS_ variables") from None
 
 
 def _read_populations(warehouse: str, meta: TrainingSetMeta) -> dict[date, Population]:

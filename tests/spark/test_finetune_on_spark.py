@@ -20,6 +20,15 @@ def test_two_processes_started_by_spark_train_together(spark, tmp_path, training
     assert json.loads((run / "tuning/log.json").read_text())["steps"] == 7
 
 
-def test_mistakes_are_told_before_anything_starts(tmp_path):
+def test_mistakes_are_told_before_anything_starts(spark, tmp_path, training_warehouse):
+    def start(*arguments, warehouse=training_warehouse):
+        finetune_on_spark.main([*arguments, "--", "--warehouse", str(warehouse)])
+
+    with pytest.raises(ExpectedError, match=r"no Delta table training_set below .*; run jobs/build_training_set.py"):
+        start("--processes=2", warehouse=tmp_path)
+    with pytest.raises(ExpectedError, match=r"--processes 0: .*positive"):
+        start("--processes=0")
+    with pytest.raises(ExpectedError, match=r"--processes 2 --gpu: .*gpu"):
+        start("--processes=2", "--gpu")
     with pytest.raises(ExpectedError, match=r"tuning\.freeze"):
         finetune_on_spark.main(["--processes", "2", "--", "--warehouse", str(tmp_path), "tuning.freeze=some"])

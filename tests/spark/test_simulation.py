@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from jobs import simulate
+from tests.spark import shop
 from ulvspark.contract.config import load_config
+from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
 from ulvspark.history.sources import read_source
 from ulvspark.simulation.behaviour import event_log
@@ -68,3 +70,10 @@ def test_the_shipped_mapping_reads_what_the_job_writes(spark, tmp_path):
     written = spark.read.format("delta").load(str(tmp_path / "events")).toPandas().set_index("event_id").event_time
     read = mapped.events.toPandas().set_index("event_id").event_time
     pd.testing.assert_series_equal(read.sort_index(), written.sort_index())
+
+
+def test_a_warehouse_is_not_overwritten_by_made_up_users(warehouse):
+    shop.fill(warehouse)
+    with pytest.raises(ExpectedError, match=r"--out .* is a warehouse, .*; give another folder"):
+        simulate.main([f"--out={warehouse.root}", "users=30"])
+    assert warehouse.version("events") == 1

@@ -144,6 +144,24 @@ def test_missing_credentials_are_explained(s3_bucket: str, monkeypatch: pytest.M
         open_store(s3_bucket).resolve("champion")
 
 
+@pytest.mark.parametrize(
+    ("root", "variable", "value", "message"),
+    [
+        ("s3://My_Models!/x", "AWS_REGION", "eu-west-1", "(?s)s3://My_Models!/x: .*Invalid bucket name"),
+        ("s3://models", "AWS_PROFILE", "nobody", "s3://models: .*nobody.* could not be found; correct"),
+        ("s3://models", "AWS_ENDPOINT_URL", "localhost:8333", "s3://models: Invalid endpoint.*; correct AWS_ENDPOINT"),
+    ],
+)
+def test_addresses_that_cannot_be_are_explained(
+    root: str, variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(each, "key")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ExpectedError, match=message):
+        open_store(root).resolve("champion")
+
+
 def test_addresses() -> None:
     assert open_store("s3a://bucket/a/b/").root == open_store("s3://bucket/a/b").root == "s3://bucket/a/b"
     assert isinstance(open_store("demo/models"), LocalStore)

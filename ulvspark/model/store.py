@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     HTTPClientError,
     NoCredentialsError,
@@ -41,8 +42,11 @@ HINTS = {
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
     "AccessDenied": "check that these credentials may read and write there",
+    "ExpiredToken": "renew the temporary credentials",
     "404": "a file of the bundle is gone; publish the bundle again",
 }
+
+LOOK = "look up what that means there, and try again"
 
 
 def open_store(root: str) -> "LocalStore | S3Store":
@@ -171,8 +175,15 @@ class S3Store(Store):
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        # A session of its own: the default one is not for threads and keeps the credentials it first saw.
-        self._client: S3Client = boto3.Session().client("s3")
+        self._client = self._connected()
+
+    def _connected(self) -> "S3Client":
+        try:
+            with self._explained():
+                # A session of its own: the default one is not for threads and keeps the credentials it first saw.
+                return boto3.Session().client("s3")
+        except ValueError as error:
+            raise ExpectedError(f"{self.root}: {error}; correct AWS_ENDPOINT_URL") from None
 
     def publish(self, folder: str | Path) -> str:
         folder = Path(folder)
@@ -264,6 +275,7 @@ class S3Store(Store):
             raise ExpectedError(f"{self.root}: {error}; check that these credentials may write there") from error
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code not in HINTS:
-                raise
-            raise ExpectedError(f"{self.root}: the store answers {code}; {HINTS[code]}") from error
+            raise ExpectedError(f"{self.root}: the store answers {code}; {HINTS.get(code, LOOK)}") from error
+        except BotoCoreError as error:
+            # Of a profile, a region or a bucket's name that cannot be.
+            raise ExpectedError(f"{self.root}: {error}; correct the address or the AWS_ variables") from error
