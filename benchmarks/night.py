@@ -2,13 +2,13 @@
 
     python -m benchmarks.night --warehouse ROOT --models ROOT --as-of DATE [--changed 0.01] [--usual 400]
 
-Three runs of jobs/score_users.py on a copy of a loaded warehouse: of DATE with nothing kept but vectors of texts; of
-the day after, before which a share of the users bought once more; and of the next day, when no user's vector is left,
-as with a new model over the same texts. Prints the seconds of each stage, the rates, what was read and reused, and the
-memory of all processes together (proportional set size, so that shared pages count once).
+Three runs of jobs/score_users.py, each a process of its own, on a copy of a loaded warehouse: of DATE with nothing kept
+but vectors of texts; of the day after, before which a share of the users bought once more; and of the next day, when no
+user's vector is left, as with a new model over the same texts. Prints the seconds of each stage, the rates, what was
+read and reused, and the memory of a run's processes together (proportional set size, so that shared pages count once).
 
-Before them, in the same session, the usual recipe (benchmarks.contenders) reads --usual users with all cores; what it
-would need for all users is extrapolated from that rate.
+Before them the usual recipe (benchmarks.contenders) reads --usual users with all cores; what it would need for all
+users is extrapolated from that rate.
 """
 
 import argparse
@@ -16,12 +16,11 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -30,7 +29,6 @@ from pyspark.sql import functions as F
 
 from benchmarks import contenders, in_spark, texts
 from benchmarks.untrained import untrained_bundle
-from jobs import score_users
 from ulvspark.contract import schema
 from ulvspark.contract.config import parse_date
 from ulvspark.warehouse.session import get_session
@@ -106,11 +104,17 @@ def copy_kept(warehouse: Path, to: Path) -> Path:
 
 def night(warehouse: Warehouse, models: str, as_of: date) -> dict[str, dict[str, float]]:
     """Counts, seconds and metrics of one run, with the most memory it took."""
-    with watched_memory() as peak:
-        score_users.main([f"--as-of={as_of}", f"--warehouse={warehouse.root}", f"--models={models}"])
+    job = [sys.executable, "jobs/score_users.py", f"--as-of={as_of}", f"--warehouse={warehouse.root}"]
+    peak = 0.0
+    with subprocess.Popen([*job, f"--models={Path(models).resolve()}"], cwd=ROOT) as running:
+        while running.poll() is None:
+            peak = max(peak, tree_gb(running.pid))
+            time.sleep(1)
+    if running.returncode:
+        sys.exit(running.returncode)
     runs = warehouse.read(schema.RUNS.name).where(F.col("as_of_date") == F.lit(as_of))
     (row,) = runs.orderBy(F.desc("started_at")).limit(1).collect()
-    return {"counts": row["counts"], "seconds": row["seconds"], "metrics": row["metrics"] | {"memory_gb": peak[0]}}
+    return {"counts": row["counts"], "seconds": row["seconds"], "metrics": row["metrics"] | {"memory_gb": peak}}
 
 
 def change(warehouse: Warehouse, day: date, share: float) -> None:
@@ -128,28 +132,10 @@ def change(warehouse: Warehouse, day: date, share: float) -> None:
     warehouse.append(again.select(*events.columns), schema.EVENTS.name)
 
 
-@contextmanager
-def watched_memory() -> Iterator[list[float]]:
-    """The most GB that this process and its children took together, looked at every second."""
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(1.0):
-            peak[0] = max(peak[0], tree_gb())
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def tree_gb() -> float:
-    """Proportional set size of this process and all below it, in GB."""
+def tree_gb(process: int) -> float:
+    """Proportional set size of a process and all below it, in GB."""
     parents = {int(path.parent.name): _parent(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    ours = {int(Path("/proc/self").resolve().name)}
+    ours = {process}
     while found := {child for child, parent in parents.items() if parent in ours} - ours:
         ours |= found
     return sum(_proportional_kb(number) for number in ours) / 2**20
