@@ -17,7 +17,7 @@ help: ## List the targets
 demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from source tables to value tiers
 	$(PY) jobs/load_source.py --source conf/sources/complete_journey.yaml --source-root "$(DEMO_DATA)" $(DEMO)
 	$(PY) jobs/build_training_set.py --source conf/sources/complete_journey.yaml $(DEMO)
-	$(PY) -m model_training.finetune --cut test --models demo/models $(DEMO)
+	$(PY) -m model_training.finetune --cut test --models demo/models --runs demo/runs $(DEMO)
 	$(PY) jobs/score_users.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
 	$(PY) jobs/show_scores.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
 
@@ -37,7 +37,7 @@ lock: $(VENV)/installed-dev ## Renew constraints.txt: the newest versions that p
 		pyproject.toml - -o constraints.txt
 
 clean: ## Remove the environment and everything the demo made
-	rm -rf $(VENV) demo runs build *.egg-info
+	rm -rf $(VENV) demo build *.egg-info
 
 java:
 	@$(JAVA) -version >/dev/null 2>&1 \
