@@ -131,6 +131,8 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
         "histories_encoded": 12,
         "histories_reused": 0,
         "encoders_forgotten": 0,
+        "vectors_forgotten": 0,
+        "left_behind_dropped": 0,
     }
     assert not any("stability" in name for name in run.metrics), "there is no date before"
     assert run.metrics["tokens_per_second_and_task"] > 0
