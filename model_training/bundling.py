@@ -66,10 +66,19 @@ def _facts(task: Task) -> BundleFacts:
 
 
 def publish(folder: Path, models: str, alias: str) -> str:
-    """Publish the bundle in ``folder`` and point ``alias`` at it; returns its version."""
-    store = open_store(models)
-    version = store.publish(folder)
-    current = store.current(alias)
+    """Publish the bundle in ``folder`` and point ``alias`` at it; returns a sentence for the terminal.
+
+    Of a bundle that was published before, an alias that stands for another by now (a blended one, say) is left alone.
+    """
+    store, version = open_store(models), read_manifest(folder).version
+    known, current = store.holds(version), store.current(alias)
+    store.publish(folder)
+    if known and current not in (None, version):
+        move = f"open_store({models!r}).point({alias!r}, {version!r}, {current!r})"
+        return (
+            f"{version} was published to {models} before, and alias {alias} stays at {current}; to move it, run "
+            f'python -c "from ulvspark.model.store import open_store; {move}"'
+        )
     if current != version:
         store.point(alias, version, current)
-    return version
+    return f"published {version} to {models}, alias {alias}"

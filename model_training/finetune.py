@@ -39,8 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_train_config(args.config, args.overrides)
     folder = finetune(config, args.warehouse, Path(args.runs), args.cut, elsewhere=args.elsewhere)
     if args.models and processes().is_main_process:
-        version = publish(folder / BUNDLE, args.models, args.alias)
-        _say(f"published {version} to {args.models}, alias {args.alias}")
+        _say(publish(folder / BUNDLE, args.models, args.alias))
     return DONE
 
 
@@ -60,9 +59,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--models", metavar="ROOT", help="the store to publish to, a folder or s3://; none: run only"
     )
-    arguments.add_argument(
-        "--alias", default="champion", help="the alias to point at the new bundle (default: champion)"
-    )
+    arguments.add_argument("--alias", default="champion", help="the alias to point at a new bundle (default: champion)")
     arguments.add_argument(
         "--cut", choices=("validation", "test"), default="validation",
         help="train on labels known by this date of the protocol, report on users as of it (default: validation)",

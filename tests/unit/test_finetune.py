@@ -24,7 +24,7 @@ def rows_at(warehouse, cut):
     return seen, np.flatnonzero(seen.rows["as_of_date"] == cut)
 
 
-def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, tiny_bert, capsys):
+def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, tiny_bert, tiny_bundle, capsys):
     arguments = ["--config", str(CONFIG), "--warehouse", training_warehouse, "--models", str(tmp_path / "models")]
     arguments += [
         "--cut",
@@ -59,6 +59,24 @@ def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, ti
     assert command.main(arguments) == 0
     assert "finished" in capsys.readouterr().out
     assert store.resolve("champion") == manifest.version
+
+    # Nor does it take back an alias that was moved since. One that is not there yet is made.
+    blended = store.publish(tiny_bundle)
+    store.point("champion", blended, manifest.version)
+    assert command.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert f"alias champion stays at {blended}; to move it, run python -c" in said
+    assert command.main([*arguments, "--alias", "spare"]) == 0
+    assert (store.resolve("champion"), store.resolve("spare")) == (blended, manifest.version)
+    # What it advises works.
+    exec(said.strip().rpartition('-c "')[2].removesuffix('"'))
+    assert store.resolve("champion") == manifest.version
+
+    # Finished but not published yet, it is published.
+    other = open_store(str(tmp_path / "other"))
+    other.point("champion", other.publish(tiny_bundle), None)
+    assert command.main([*arguments, "--models", other.root]) == 0
+    assert other.resolve("champion") == manifest.version
 
 
 def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, training_warehouse, tiny_bert):

@@ -87,9 +87,13 @@ class Store(ABC):
         version = name if VERSION_PATTERN.fullmatch(name) else self.current(name)
         if version is None:
             raise ExpectedError(f"{self.root}: no alias {name!r}; publish a bundle and point the alias at it first")
-        if not self._holds(version):
+        if not self.holds(version):
             raise ExpectedError(f"{self.root}: no bundle of version {version}; publish it first")
         return version
+
+    @abstractmethod
+    def holds(self, version: str) -> bool:
+        """Whether a bundle of this version is there."""
 
     def current(self, alias: str) -> str | None:
         """The version that an alias stands for; None where there is no such alias."""
@@ -115,9 +119,6 @@ class Store(ABC):
         """The version it stands for; None where there is no such alias."""
 
     @abstractmethod
-    def _holds(self, version: str) -> bool: ...
-
-    @abstractmethod
     def _swap(self, alias: str, version: str, expected: str | None) -> bool:
         """Compare-and-swap; False where the alias did not stand for ``expected``."""
 
@@ -139,7 +140,7 @@ class LocalStore(Store):
                 copy.rename(self._versions / version)
             except OSError:
                 # Published before, or in this moment by someone else: the version says that it is the same.
-                if not self._holds(version):
+                if not self.holds(version):
                     raise
         return version
 
@@ -152,7 +153,7 @@ class LocalStore(Store):
         except (FileNotFoundError, IsADirectoryError):
             return None
 
-    def _holds(self, version: str) -> bool:
+    def holds(self, version: str) -> bool:
         return (self._versions / version / MANIFEST).is_file()
 
     def _swap(self, alias: str, version: str, expected: str | None) -> bool:
@@ -188,7 +189,7 @@ class S3Store(Store):
     def publish(self, folder: str | Path) -> str:
         folder = Path(folder)
         manifest = verify(folder)
-        if self._holds(manifest.version):
+        if self.holds(manifest.version):
             return manifest.version
         with self._explained():
             for name in manifest.files:
@@ -232,7 +233,7 @@ class S3Store(Store):
         found = self._get(self._alias_key(alias))
         return None if found is None else found[0]
 
-    def _holds(self, version: str) -> bool:
+    def holds(self, version: str) -> bool:
         return self._get(self._file(version, MANIFEST)) is not None
 
     def _swap(self, alias: str, version: str, expected: str | None) -> bool:
