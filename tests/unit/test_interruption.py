@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from model_training.bases import MINILM
 from model_training.finetune import finetune
 from model_training.report import read_report
 from model_training.runs import latest_checkpoint, run_folder
+from tests import tiny
 from tests.training_set import CONFIG, META, SMALL, small
+from ulvspark.model.manifest import digest
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +69,39 @@ def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path):
     shutil.rmtree(tmp_path / "checkpoint-10")
     assert latest_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
     assert latest_checkpoint(tmp_path / "nothing") is None
+
+
+NUMBERS_ALONE = ["network.use_text=false", "tuning.freeze=head"]
+
+
+def test_what_was_replaced_under_the_same_name_makes_another_run(tmp_path, tiny_bert):
+    base, bundle = tmp_path / "base", tmp_path / "bundle"
+    plain, going_on = small(base), small(base, *NUMBERS_ALONE, f"start_from={bundle}")
+
+    def folders():
+        return [run_folder(tmp_path, each, META, "test") for each in (plain, going_on)]
+
+    shutil.copytree(tiny_bert, base)
+    tiny.bundle_folder(bundle, tiny_bert)
+    first = folders()
+    assert folders() == first
+    with (base / "model.safetensors").open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        weights.write(b"?")
+    second = folders()
+    assert second[0] != first[0]
+    assert second[1] == first[1], "a base that is not read does not count"
+    shutil.rmtree(bundle)
+    tiny.bundle_folder(bundle, tiny_bert, tiny.facts().model_copy(update={"seed": 8}))
+    assert folders()[1] != second[1]
+
+
+def test_a_base_that_is_a_name_counts_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / MINILM).mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = small(Path(MINILM))
+    content = {"config": config.model_dump(mode="json"), "data": META.model_dump(mode="json"), "cut": "test"}
+    assert run_folder(tmp_path, config, META, "test").name == f"test-{digest(content)[:12]}"
 
 
 def test_two_processes_train_like_one(tmp_path, training_warehouse, tiny_bert):
