@@ -149,7 +149,8 @@ class TrainConfig(Strict):
     """A folder or Hugging Face name of an encoder or a GPT-like decoder; ``minilm`` is the packaged MiniLM."""
     start_from: str | None = None
     """The folder of a bundle whose network is gone on from, with its weights and the statistics of its numbers; it must
-    have been built with the same ``network``, base and tiers. For few labels, from a bundle of other platforms."""
+    have been built with the same ``network`` (but for dropout), base, ``text``, history and number of tiers. For few
+    labels, from a bundle of other platforms."""
     text: TextSpec = Field(default_factory=lambda: TextSpec.model_validate({}))
     network: NetworkSpec = Field(default_factory=lambda: NetworkSpec.model_validate({}))
     tiers: TierFit

@@ -76,7 +76,7 @@ def _network(task: Task, base: Base | None) -> UserValueNetwork:
     )
     network.decider.fit_statistics(task.examples.features[fit])
     if config.start_from is not None:
-        start_from(config.start_from, network)
+        start_from(config.start_from, network, task.training_set.meta.history_spec, config.text)
     return network
 
 

@@ -17,7 +17,7 @@ from tests import tiny, training_set
 from tests.training_set import CONF, CONFIG, SMALL
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import NetworkSpec, TextSpec
+from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.history.text import Rendered
 from ulvspark.model import bundle
 from ulvspark.model.manifest import read_manifest
@@ -97,7 +97,8 @@ def test_a_base_without_a_trained_head_is_refused_and_pretraining_keeps_one(tiny
 
 
 def test_going_on_from_a_bundle_starts_with_its_weights(stranger, training_warehouse, tmp_path):
-    still = ["heads.learning_rate=1e-12", f"start_from={stranger}"]
+    # Dropout, and how texts would be read if they were, may differ.
+    still = ["heads.learning_rate=1e-12", f"start_from={stranger}", "network.dropout=0.3", "network.pooling=cls"]
     arguments = ["--warehouse", training_warehouse, "--runs", str(tmp_path), "--config", str(CONFIG)]
     finetune.main([*arguments, *NUMBERS_ALONE, *still])
     [made] = tmp_path.glob("validation-*/bundle")
@@ -107,10 +108,31 @@ def test_going_on_from_a_bundle_starts_with_its_weights(stranger, training_wareh
     assert [each.currency for each in learned(read_manifest(made))] == ["GBP", "USD"]
 
 
-def test_a_bundle_of_another_build_cannot_be_gone_on_from(stranger, training_warehouse, tmp_path):
-    arguments = ["--warehouse", training_warehouse, "--runs", str(tmp_path), "--config", str(CONFIG)]
-    with pytest.raises(ExpectedError, match="its network is built otherwise"):
-        finetune.main([*arguments, *NUMBERS_ALONE, f"start_from={stranger}", "network.hidden_size=8"])
+WITH_WORDS = [*SMALL, "tuning.freeze=head", "text.max_tokens=128"]
+SAME = {"history": training_set.SPEC, "network": NetworkSpec(vector_size=16, hidden_size=16)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "message"),
+    [
+        ({}, ["network.hidden_size=8"], "its network.hidden_size is 16, not 8 as in this run; give"),
+        ({}, ["network.pooling=cls", "text.max_tokens=48"], "network.pooling is mean, not cls, its text.max_tokens is"),
+        (
+            {"history": HistorySpec(windows_days=(31,), last_events=8)},
+            [],
+            r"history.windows_days is \(31,\), not \(30,\)",
+        ),
+        ({}, ["tiers={names: [rest, top], quantiles: [0.8]}"], "its network is built otherwise, decider.heads.tier"),
+    ],
+    ids=["widths", "texts", "numbers", "tiers"],
+)
+def test_a_bundle_of_another_build_cannot_be_gone_on_from(
+    tiny_bert, training_warehouse, tmp_path, changes, overrides, message
+):
+    bundle_of = tiny.bundle_folder(tmp_path / "bundle", tiny_bert, tiny.facts().model_copy(update=SAME | changes))
+    arguments = ["--warehouse", training_warehouse, "--runs", str(tmp_path), "--config", str(CONFIG), *WITH_WORDS]
+    with pytest.raises(ExpectedError, match=message):
+        finetune.main([*arguments, f"base={tiny_bert}", f"start_from={bundle_of}", *overrides])
 
 
 def test_the_table_shows_every_way_at_every_size(stranger, masked, training_warehouse, monkeypatch, capsys):
