@@ -114,10 +114,7 @@ def read_training_set(warehouse: str) -> TrainingSet:
     Raises ExpectedError where they are not there or hold numbers that no behaviour has.
     """
     table = open_table(warehouse, TRAINING_SET)
-    found = table.metadata().configuration.get(TRAINING_SET_META)
-    if found is None:
-        raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
-    meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
+    meta = _meta(table)
     arrow = table.to_pyarrow_table()
     _check_numbers(arrow, meta)
     rows = arrow.drop_columns(["history"]).to_pandas()
@@ -126,6 +123,18 @@ def read_training_set(warehouse: str) -> TrainingSet:
     rows[PLATFORM] = 0
     logger.info("read %s version %d: %d rows", table.table_uri, table.version(), len(rows))
     return TrainingSet(meta, table.version(), rows, _read_populations(warehouse, meta))
+
+
+def read_meta(warehouse: str) -> TrainingSetMeta:
+    """How ``training_set`` below ``warehouse`` was made. Raises ExpectedError where it is not there."""
+    return _meta(open_table(warehouse, TRAINING_SET))
+
+
+def _meta(table: DeltaTable) -> TrainingSetMeta:
+    found = table.metadata().configuration.get(TRAINING_SET_META)
+    if found is None:
+        raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
+    return validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
 
 
 BUILD = "run jobs/build_training_set.py or correct --warehouse"

@@ -23,12 +23,16 @@ def run_folder(
 
     Raises ExpectedError where ``start_from`` is no bundle.
     """
-    content: dict[str, Any] = {
-        "config": config.model_dump(mode="json"), "data": meta.model_dump(mode="json"), "cut": cut, **_named(config),
-    }  # fmt: skip
+    content = run_content(config, meta, cut)
     if elsewhere:
         content["elsewhere"] = [each.meta.model_dump(mode="json") for each in elsewhere]
     return runs / f"{cut}-{digest(content)[:12]}"
+
+
+def run_content(config: TrainConfig, meta: TrainingSetMeta, cut: str) -> dict[str, Any]:
+    """What makes a run the same run. Raises ExpectedError where ``start_from`` is no bundle."""
+    data = meta.model_dump(mode="json")
+    return {"config": config.model_dump(mode="json"), "data": data, "cut": cut, **_named(config)}
 
 
 def _named(config: TrainConfig) -> dict[str, Any]:

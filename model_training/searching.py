@@ -11,13 +11,18 @@ from pydantic import Field, model_validator
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from model_training.config import TrainConfig, load_train_config
+from model_training.dataset import read_meta
 from model_training.finetune import finetune
 from model_training.metrics import METRICS, Metric
 from model_training.report import read_report
+from model_training.runs import run_content
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.model.manifest import digest
 
 logger = logging.getLogger(__name__)
+
+CUT = "validation"
 
 
 class Choices(Strict):
@@ -56,14 +61,17 @@ class SearchConfig(Strict):
 
 
 class Search:
-    """A study, kept in a SQLite file so that it goes on where it stopped."""
+    """A study, kept in a SQLite file so that it goes on where it stopped.
+
+    Another space, configuration to start from or training set makes another study in the file.
+    """
 
     def __init__(self, config: SearchConfig, base: Path, study: Path, warehouse: str, runs: Path) -> None:
         self._config, self._base, self._warehouse, self._runs = config, base, warehouse, runs
         study.parent.mkdir(parents=True, exist_ok=True)
         greater = METRICS[config.metric].better_when_greater
         self.study = optuna.create_study(
-            storage=f"sqlite:///{study}", study_name=config.metric, load_if_exists=True,
+            storage=f"sqlite:///{study}", study_name=self._name(), load_if_exists=True,
             direction="maximize" if greater else "minimize",
             sampler=optuna.samplers.TPESampler(seed=config.seed, n_startup_trials=config.startup_trials),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials),
@@ -90,6 +98,11 @@ class Search:
         """The training configuration with the values of a trial."""
         return load_train_config(self._base, [f"{path}={value}" for path, value in params.items()])
 
+    def _name(self) -> str:
+        start = run_content(self.configuration({}), read_meta(self._warehouse), CUT)
+        space = self._config.model_dump(mode="json")["space"]
+        return f"{self._config.metric}-{digest({'start': start, 'space': space})[:12]}"
+
     def _take_up_killed_trials(self) -> None:
         """A trial that was running when the search was killed is run again; it goes on from its checkpoint."""
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
@@ -100,7 +113,7 @@ class Search:
         params = {path: _suggest(trial, path, values) for path, values in self._config.space.items()}
         logger.info("trial %d: %s", trial.number, params)
         watch = Pruning(trial, self._config.metric)
-        folder = finetune(self.configuration(params), self._warehouse, self._runs, "validation", [watch])
+        folder = finetune(self.configuration(params), self._warehouse, self._runs, CUT, [watch])
         trial.set_user_attr("run", str(folder))
         report = read_report(folder)
         if report is None or self._config.metric not in report.metrics:

@@ -3,7 +3,7 @@
     python -m model_training.tune --config conf/search.yaml --warehouse ROOT --study runs/search.db --out best.yaml
 
 Trials are judged on the users of the validation cut, never on the test cut. Stopped and started again, the search goes
-on with the same study.
+on with the same study; another space, start or training set makes another one in the same file.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     base = Path(args.config).parent / config.train
     search = Search(config, base, Path(args.study), args.warehouse, Path(args.runs))
     search.run()
-    _write(search, Path(args.out))
+    _write(search, config.metric, Path(args.out))
     print(_table(search))
     print(f"the best is in {args.out}: python -m model_training.finetune --config {args.out} ...")
     return DONE
@@ -49,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _write(search: "Search", out: Path) -> None:
+def _write(search: "Search", metric: str, out: Path) -> None:
     study, best = search.study, search.study.best_trial
-    head = f"# Trial {best.number} of {len(study.trials)}: {study.study_name} {best.value:.4f} at validation."
+    head = f"# Trial {best.number} of {len(study.trials)}: {metric} {best.value:.4f} at validation."
     body = yaml.safe_dump(search.best().model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(f"{head}\n{body}", encoding="utf-8")

@@ -1,16 +1,20 @@
+import shutil
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
+from deltalake import DeltaTable
 from optuna.trial import TrialState
 
 from model_training import tune
 from model_training.config import load_train_config
 from model_training.searching import Pruning, Search, SearchConfig
+from tests import training_set
 from tests.training_set import small
 from ulvspark.contract.config import load_config, validate
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import TRAINING_SET_META
 
 
 @pytest.fixture
@@ -29,7 +33,8 @@ def test_a_search_goes_on_where_it_stopped_and_ends_in_a_recipe(tmp_path, traini
     arguments = ["--config", str(search_yaml), "--warehouse", training_warehouse, "--study", str(tmp_path / "s.db")]
     arguments += ["--out", str(tmp_path / "best.yaml"), "--runs", str(tmp_path / "runs")]
     assert tune.main([*arguments, "trials=1"]) == 0
-    study = optuna.load_study(study_name="spearman", storage=f"sqlite:///{tmp_path}/s.db")
+    (name,) = optuna.get_all_study_names(f"sqlite:///{tmp_path}/s.db")
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{tmp_path}/s.db")
     first = study.trials[0].params
     # As if it had been killed in the middle of a second trial.
     study.ask({name: each for name, each in study.trials[0].distributions.items()})
@@ -40,6 +45,7 @@ def test_a_search_goes_on_where_it_stopped_and_ends_in_a_recipe(tmp_path, traini
     assert study.trials[0].params == first
     best = load_train_config(tmp_path / "best.yaml")
     assert best.heads.learning_rate == study.best_trial.params["heads.learning_rate"]
+    assert (tmp_path / "best.yaml").read_text().startswith(f"# Trial {study.best_trial.number} of 3: spearman ")
     assert "the best is in" in capsys.readouterr().out
 
 
@@ -60,9 +66,27 @@ def test_a_hopeless_trial_is_stopped_early():
         Pruning(bad, "spearman").on_evaluate(None, Evaluation(5), None, metrics={"eval_spearman": 0.1})
 
 
-def test_choices_may_be_mappings(tmp_path, search_yaml):
+def test_another_space_start_or_training_set_is_another_study(tmp_path, training_warehouse, search_yaml, tiny_bert):
+    def study(warehouse, *overrides):
+        config = load_config(SearchConfig, search_yaml, overrides)
+        base = search_yaml.parent / "train.yaml"
+        return Search(config, base, tmp_path / "s.db", warehouse, tmp_path).study.study_name
+
+    other = training_set.META.model_copy(update={"run_id": "run-2"})
+    shutil.copytree(f"{training_warehouse}/training_set", tmp_path / "later/training_set")
+    properties = {TRAINING_SET_META: other.model_dump_json()}
+    DeltaTable(tmp_path / "later/training_set").alter.set_table_properties(properties, raise_if_not_exists=False)
+    names = [study(training_warehouse), study(str(tmp_path / "later"))]
+    names.append(study(training_warehouse, "space.seed={choices: [1, 2]}"))
+    assert study(training_warehouse, "trials=9") == names[0]
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(small(tiny_bert, "seed=8").model_dump(mode="json")))
+    names.append(study(training_warehouse))
+    assert len(set(names)) == 4
+
+
+def test_choices_may_be_mappings(tmp_path, training_warehouse, search_yaml):
     config = load_config(SearchConfig, search_yaml)
-    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", "", Path())
+    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", training_warehouse, Path())
     assert search.configuration({"tuning.freeze": "{top: 1}"}).tuning.freeze.top == 1
     assert search.configuration({"tuning.freeze": "head"}).tuning.freeze == "head"
 
