@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 
 from model_training.arguments import training_arguments
-from model_training.bases import load_base, resolve_base
+from model_training.bases import base_files, load_base, resolve_base
 from model_training.dataset import cut_date, read_training_set
 from model_training.devices import chosen_precision, processes
 from model_training.ordering import OrderedTrainer
@@ -34,7 +34,9 @@ from model_training.runs import latest_checkpoint
 from model_training.tuning.freezing import build_optimiser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.source import TrainingSetMeta
 from ulvspark.model.disk import told_when_full
+from ulvspark.model.manifest import digest
 from ulvspark.model.quiet import quiet_transformers
 from ulvspark.model.tokenizing import check_fit, load_tokenizer
 
@@ -111,7 +113,7 @@ def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -
     training_set = read_training_set(warehouse)
     cut = cut_date(training_set.meta.protocol, cut_name)
     corpus = read_corpus(training_set, cut, config.held_out_share, tokenizer, config.text)
-    work = out.with_name(f".{out.name}.checkpoints")
+    work = _work_folder(out, config, training_set.meta, cut_name)
     with told_when_full(f"pre-training in {work}"):
         before, after = _train(config, model, corpus, _collator(config, corpus, tokenizer), work)
         report = PretrainReport(
@@ -123,6 +125,15 @@ def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -
             shutil.rmtree(work)
         processes().wait_for_everyone()
     return report
+
+
+def _work_folder(out: Path, config: PretrainConfig, meta: TrainingSetMeta, cut_name: str) -> Path:
+    """Beside ``out``, a folder by what the run is, so that no checkpoint of another run is gone on from."""
+    content = {
+        "config": config.model_dump(mode="json"), "base": base_files(config.base),
+        "data": meta.model_dump(mode="json"), "cut": cut_name,
+    }  # fmt: skip
+    return out.with_name(f".{out.name}.{digest(content)[:12]}.checkpoints")
 
 
 def _model(config: PretrainConfig, place: str, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:

@@ -114,3 +114,25 @@ def test_a_base_without_mask_is_told_what_to_do(tmp_path, training_warehouse):
     with pytest.raises(ExpectedError, match="use method: denoise"):
         pretrain(config(base), training_warehouse, tmp_path / "base", "validation")
     assert not (tmp_path / "base").exists()
+
+
+def test_no_other_pre_training_is_gone_on_from(tmp_path, training_warehouse, tiny_bert, monkeypatch):
+    found, latest = [], command.latest_checkpoint
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    def start(cut, *overrides):
+        wanted = config(tiny_bert, "optimiser.epochs=1", *overrides)
+        return pretrain(wanted, training_warehouse, tmp_path / "base", cut)
+
+    monkeypatch.setattr(command, "latest_checkpoint", lambda folder: found.append(latest(folder)) or found[-1])
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "_save", killed)
+        for run in (("validation",), ("validation", "mask_share=0.3"), ("test",)):
+            with pytest.raises(KeyboardInterrupt):
+                start(*run)
+    assert found == [None, None, None]
+    start("validation")
+    assert found[-1] is not None
+    assert not Path(found[-1]).parent.exists(), "removed when done"
