@@ -213,7 +213,7 @@ def at_home(rows: pd.DataFrame, dates: Collection[date]) -> npt.NDArray[np.bool_
 
 def held_out(rows: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
     """(n,) whose users belong to the ``share`` that is never trained on, by a hash of their id."""
-    return np.array([zlib.crc32(user.encode()) / 2**32 < share for user in rows["user_id"]])
+    return np.array([zlib.crc32(user.encode()) / 2**32 < share for user in rows["user_id"]], dtype=np.bool_)
 
 
 def check_spend(spend: npt.NDArray[np.float64]) -> None:

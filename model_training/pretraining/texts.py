@@ -1,6 +1,5 @@
 """The unlabelled texts: every history known by a date, each once."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from model_training.dataset import TrainingSet
+from model_training.dataset import TrainingSet, held_out
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, render
@@ -37,14 +36,13 @@ def read_corpus(
     Raises ExpectedError where nobody is left on either side.
     """
     rows = training_set.rows[training_set.rows["as_of_date"] <= cut].drop_duplicates("history_hash")
-    held_out = np.array([zlib.crc32(user.encode()) / 2**32 < held_out_share for user in rows["user_id"]], dtype=bool)
-    if held_out.all() or not held_out.any():
+    chosen = held_out(rows, held_out_share)
+    if chosen.all() or not chosen.any():
         raise ExpectedError(
-            f"pre-training: {held_out.sum()} of {len(held_out)} texts are held out; load more data or change "
-            "held_out_share"
+            f"pre-training: {chosen.sum()} of {len(chosen)} texts are held out; load more data or change held_out_share"
         )
     texts = [render(history, spec) for history in rows["history"]]
     tokens = tokenize(tokenizer, texts, spec)
-    numbers = np.flatnonzero(held_out)
+    numbers = np.flatnonzero(chosen)
     longest_first = numbers[np.argsort(-tokens.lengths[numbers], kind="stable")]
-    return Corpus(texts, tokens, np.flatnonzero(~held_out), longest_first)
+    return Corpus(texts, tokens, np.flatnonzero(~chosen), longest_first)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from model_training import pretrain as command
 from model_training.bases import load_base
-from model_training.dataset import read_training_set
+from model_training.dataset import held_out, read_training_set
 from model_training.finetune import finetune
 from model_training.pretrain import pretrain
 from model_training.pretraining.config import PretrainConfig
@@ -44,6 +45,16 @@ def test_no_text_later_than_the_cut_and_each_once(training_warehouse, corpus):
     known = rows[rows["as_of_date"] <= PROTOCOL.validation_cut]
     assert len(corpus[0].texts) == known["history_hash"].nunique()
     assert len(corpus[0].fit) + len(corpus[0].held_out) == len(corpus[0].texts)
+    # The users that fine-tuning holds out, where the share is the same.
+    assert len(corpus[0].held_out) == held_out(known.drop_duplicates("history_hash"), 0.2).sum()
+
+
+def test_a_corpus_without_held_out_texts_is_told_what_to_do(training_warehouse, tiny_bert):
+    whole, tokenizer = read_training_set(training_warehouse), load_tokenizer(tiny_bert)
+    nobody = replace(whole, rows=whole.rows[:0])
+    for each, share, message in ((whole, 1e-9, "0 of [1-9]"), (nobody, 0.2, "0 of 0 texts")):
+        with pytest.raises(ExpectedError, match=f"pre-training: {message}.* held out; load more data"):
+            read_corpus(each, PROTOCOL.validation_cut, share, tokenizer, TextSpec(max_tokens=48))
 
 
 def test_masked_tokens_are_guessed_better_and_the_result_is_a_base(tmp_path, training_warehouse, tiny_bert, capsys):
