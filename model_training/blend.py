@@ -25,7 +25,7 @@ from model_training.blending.regression import fit_linear
 from model_training.blending.renewal import calibration_windows, check_same_data, facts_of, held_out_share, renew
 from model_training.blending.trees import fit_trees
 from model_training.blending.unseen import Unseen
-from model_training.blending.weights import choose_weights
+from model_training.blending.weights import choose_weights, of_who_says
 from model_training.dataset import PLATFORM, Rows, Split, TrainingSet
 from model_training.examples import take
 from model_training.metrics import Outcome
@@ -115,6 +115,7 @@ def blend_bundle(
         choosing = seen.take(np.flatnonzero(dates == training_set.meta.protocol.validation_cut))
         print(f"weights: chosen on {len(choosing.outcome.spend):,} users")
         weights = choose_weights(choosing.predictions, choosing.outcome, heads, config.weight_step)
+    weights = of_who_says(weights, seen.predictions)
     parts = _weighing(parts, weights)
     calibration = _calibrate(ground, seen, rows, weights, config)
     metrics = evidence(seen.take(np.flatnonzero(dates == ground.cut)), weights, calibration, tiers, cut_name)

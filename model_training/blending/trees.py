@@ -1,5 +1,7 @@
 """Fits the boosted trees of a bundle: the same numbers and labels that the network learns from."""
 
+from collections.abc import Iterator, Mapping
+
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
@@ -49,16 +51,30 @@ def fit_trees(
     config: TreeConfig,
     seed: int,
 ) -> Gbm:
-    """Trees for ``heads`` from the rows ``fit``, as many rounds as the rows ``held_out`` gain by. Deterministic."""
+    """Trees for ``heads`` from the rows ``fit``, as many rounds as the rows ``held_out`` gain by. Deterministic.
+
+    A head without a label among either has none: there is nothing to grow or to stop by.
+    """
     labels = targets(outcome)
     boosters: dict[Target, lgb.Booster] = {}
-    for target in (target for head in heads for target in TARGETS[head]):
+    for target in _labelled(heads, labels, fit, held_out):
         label = labels[target]
-        learned, watched = (rows[~np.isnan(label[rows])] for rows in (fit, held_out))
+        learned, watched = (_seen(label, rows) for rows in (fit, held_out))
         parameters = _parameters(target, n_tiers, config, seed)
         boosters[target] = _grow(features, label, learned, watched, parameters, config)
-    spread = _spread(boosters["log_spend"], features, labels["log_spend"], held_out) if "spend" in heads else None
-    return Gbm(boosters, spread)
+    grown = boosters.get("log_spend")
+    return Gbm(boosters, None if grown is None else _spread(grown, features, labels["log_spend"], held_out))
+
+
+def _labelled(heads: tuple[Head, ...], labels: Mapping[Target, Floats], fit: Rows, held_out: Rows) -> Iterator[Target]:
+    """The targets of the heads that can be learned: all of a head's or none."""
+    for head in heads:
+        if all(len(_seen(labels[target], rows)) for target in TARGETS[head] for rows in (fit, held_out)):
+            yield from TARGETS[head]
+
+
+def _seen(label: Floats, rows: Rows) -> Rows:
+    return rows[~np.isnan(label[rows])]
 
 
 def _parameters(target: Target, n_tiers: int, config: TreeConfig, seed: int) -> dict[str, object]:
@@ -88,6 +104,6 @@ def _grow(
 
 
 def _spread(booster: lgb.Booster, features: npt.NDArray[np.float32], log_spend: Floats, held_out: Rows) -> Spread:
-    rows = held_out[~np.isnan(log_spend[held_out])]
+    rows = _seen(log_spend, held_out)
     errors = log_spend[rows] - np.asarray(booster.predict(features[rows]))
     return Spread(sigma=float(np.clip(np.sqrt(np.mean(errors**2)), *SIGMA_RANGE)))

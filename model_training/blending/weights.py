@@ -8,7 +8,7 @@ from model_training import weighted
 from model_training.blending.calibrate import fit_probability
 from model_training.metrics import Outcome
 from ulvspark.contract.spec import Head
-from ulvspark.model.blend import Part, Weights, blend
+from ulvspark.model.blend import NETWORK_ALONE, Part, Weights, blend
 from ulvspark.model.decisions import Prediction
 
 SMALLEST = 1e-12
@@ -26,6 +26,19 @@ def _best(head: Head, predictions: Mapping[Part, Prediction], outcome: Outcome, 
     tried = [dict(zip(parts, weights, strict=True)) for weights in simplex(len(parts), round(1 / step))]
     losses = [loss(head, blend(predictions, {head: weights}), outcome) for weights in tried]
     return tried[int(np.argmin(losses))]
+
+
+def of_who_says(weights: Weights, predictions: Mapping[Part, Prediction]) -> Weights:
+    """``weights`` shared among the parts that say something of a head; where none of them does, the network's alone."""
+    return {head: _shared(parts, head, predictions) for head, parts in weights.items()}
+
+
+def _shared(parts: dict[Part, float], head: Head, predictions: Mapping[Part, Prediction]) -> dict[Part, float]:
+    heard = {part: weight for part, weight in parts.items() if _says(predictions[part], head)}
+    if len(heard) == len(parts):
+        return parts
+    total = sum(heard.values())
+    return {part: weight / total for part, weight in heard.items()} if total else dict(NETWORK_ALONE)
 
 
 def _says(prediction: Prediction, head: Head) -> bool:
@@ -72,6 +85,8 @@ def _tier_loss(prediction: Prediction, outcome: Outcome) -> float:
 def _log_loss(probability: "np.ndarray[tuple[int], np.dtype[np.float64]] | None", label: np.ndarray) -> float:
     assert probability is not None  # noqa: S101 - asked only of heads that are there
     seen = ~np.isnan(label)
+    if not seen.any():
+        return 0.0  # no weights are better than others
     label, probability = label[seen], probability[seen]
     p = fit_probability(probability, label).apply(probability).clip(SMALLEST, 1 - SMALLEST)
     return float(-(label * np.log(p) + (1 - label) * np.log1p(-p)).mean())

@@ -13,7 +13,7 @@ from model_training.blend import blend_bundle, weights_of
 from model_training.blend import main as blend_main
 from model_training.blending.config import BlendConfig
 from model_training.blending.renewal import calibration_windows
-from model_training.blending.weights import choose_weights, simplex
+from model_training.blending.weights import choose_weights, of_who_says, simplex
 from model_training.dataset import TrainingSet, held_out, read_training_set
 from model_training.metrics import Outcome
 from model_training.recalibrate import main as recalibrate_main
@@ -24,7 +24,7 @@ from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HEADS, NetworkSpec
 from ulvspark.model import golden
-from ulvspark.model.blend import blend
+from ulvspark.model.blend import Weights, blend
 from ulvspark.model.decisions import Decisions, Prediction
 from ulvspark.model.manifest import read_manifest
 from ulvspark.model.predictor import Predictor
@@ -179,6 +179,40 @@ def test_weights_go_to_who_knows_and_parts_without_a_say_are_left_out(
     kept = blend_bundle(tmp_path / "a", tmp_path / "c", data, "validation", CONFIG, alone)
     assert not any(name.startswith(("gbm", "linear")) for name in kept.files)
     assert "calibration.json" in kept.files
+
+
+@pytest.mark.parametrize("given", [None, EVEN])
+@pytest.mark.parametrize("unknown", [1.0, 0.3])
+def test_without_a_known_price_sensitivity_that_head_is_the_networks(
+    tiny_bert: Path, tmp_path: Path, data: TrainingSet, given: Weights | None, unknown: float
+) -> None:
+    """Nobody's is known, or all but those of the held-out users, by whom the trees would know when to stop."""
+    known = data.rows["price_sensitivity"].where(~held_out(data.rows, unknown))
+    some = replace(data, rows=data.rows.assign(price_sensitivity=known))
+    found = blend_bundle(saved(tmp_path / "a", tiny_bert), tmp_path / "b", some, "validation", CONFIG, given)
+    assert found.blend["price_sensitivity"] == {"network": 1.0}
+    assert found.blend["churn"].keys() == {"network", "gbm", "linear"}
+    assert np.isfinite(list(found.metrics.values())).all()
+    served = Predictor.load(tmp_path / "b")
+    served.self_test()
+    assert not any("price_sensitivity" in name for name in found.files)
+    assert served.scorer.parts.calibration.price_sensitivity is None
+
+
+def test_weights_without_labels_to_choose_by_are_even() -> None:
+    outcome = Outcome(np.ones(2), np.ones(2), np.zeros(2, int), np.full(2, np.nan))
+    says = Prediction(price_sensitivity=np.array([0.1, 0.9]))
+    found = choose_weights({"network": says, "gbm": says}, outcome, ("price_sensitivity",), 0.25)
+    assert found == {"price_sensitivity": {"network": 0.5, "gbm": 0.5}}
+
+
+def test_weights_are_shared_among_the_parts_that_say_something() -> None:
+    says, nothing = Prediction(churn=np.array([0.5])), Prediction()
+    weights = {"churn": {"network": 0.2, "gbm": 0.6, "linear": 0.2}}
+    found = of_who_says(weights, {"network": says, "gbm": nothing, "linear": says})
+    assert found == {"churn": {"network": 0.5, "linear": 0.5}}
+    trees_alone = {"churn": {"network": 0.0, "gbm": 1.0}}
+    assert of_who_says(trees_alone, {"network": says, "gbm": nothing}) == {"churn": {"network": 1.0}}
 
 
 def test_weights_are_shares() -> None:
