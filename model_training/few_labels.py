@@ -25,7 +25,7 @@ from transformers import set_seed
 from model_training import cloze, dataset
 from model_training.baselines import linear, past_spend
 from model_training.baselines.task import Task as Known
-from model_training.baselines.task import decisions, make_task
+from model_training.baselines.task import UnfitError, decisions, make_task
 from model_training.config import TrainConfig, load_train_config
 from model_training.dataset import TrainingSet
 from model_training.evaluation import score_rows
@@ -47,6 +47,8 @@ TREES = {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 5, "lambda_
 ROUNDS = 100
 EPOCHS, LEARNING_RATE = 5, 5e-5
 """Of the cloze."""
+UNFIT = "unfit"
+"""Why a way could not learn from a draw."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for labels in args.labels:
             for seed in range(args.samples):
                 now = draw(whole, args.cut, config, labels, args.users, seed)
-                found += [{"way": name, "labels": labels, **_judged(way(now), now)} for name, way in ways.items()]
-    _report(pd.DataFrame(found))
+                found += [{"way": name, "labels": labels, **_tried(way, now)} for name, way in ways.items()]
+    _report(pd.DataFrame(found, columns=["way", "labels", *SHOWN, UNFIT]))
     return DONE
 
 
@@ -206,6 +208,14 @@ def mean_rank(one: Decisions, other: Decisions) -> Decisions:
     return decisions(value, mean(one.churn_probability, other.churn_probability))
 
 
+def _tried(way: Way, now: Draw) -> dict[str, float] | dict[str, str]:
+    """The measures of ``way``, or why it could not learn: of few users it may be that nobody left."""
+    try:
+        return _judged(way(now), now)
+    except UnfitError as reason:
+        return {UNFIT: str(reason)}
+
+
 def _judged(scores: Decisions, now: Draw) -> dict[str, float]:
     cut = dataset.cut_date(now.training_set.meta.protocol, now.cut_name)
     here = replace(now.training_set, rows=now.training_set.rows[now.training_set.rows["as_of_date"] == cut])
@@ -216,16 +226,32 @@ def _judged(scores: Decisions, now: Draw) -> dict[str, float]:
 
 
 def _report(found: pd.DataFrame) -> None:
-    """A table a measure: mean and standard deviation over the draws, and who wins at each size."""
-    for measure_name, title in SHOWN.items():
-        of = found.groupby(["way", "labels"], sort=False)[measure_name].agg(["mean", "std"]).dropna(subset="mean")
-        sizes = list(dict.fromkeys(found["labels"]))
+    """A table a measure: mean and standard deviation over the draws, and who wins at each size; what is left out."""
+    ways, sizes = (list(dict.fromkeys(found[name])) for name in ("way", "labels"))
+    for name, title in SHOWN.items():
+        of = found.groupby(["way", "labels"])[name]
+        mean, std = (each.unstack().reindex(index=ways, columns=sizes) for each in (of.mean(), of.std()))
         rows = [
-            (way, *(f"{each['mean']:.3f} ± {np.nan_to_num(each['std']):.3f}" for _, each in of.loc[way].iterrows()))
-            for way in dict.fromkeys(way for way, _ in of.index)
+            (way, *map(_cell, means, spreads))
+            for way, means, spreads in zip(ways, mean.to_numpy(), std.to_numpy(), strict=True)
+            if not np.isnan(means).all()
         ]
-        wins = ("best", *(str(of.xs(size, level="labels")["mean"].idxmax()) for size in sizes))
+        wins = ("best", *("" if mean[size].isna().all() else str(mean[size].idxmax()) for size in sizes))
         print("", *table((title, *(f"{size} labels" for size in sizes)), [*rows, wins]), sep="\n")
+    _report_unfit(found)
+
+
+def _cell(mean: float, std: float) -> str:
+    """Blank where no draw gave the measure."""
+    return "" if np.isnan(mean) else f"{mean:.3f} ± {np.nan_to_num(std):.3f}"
+
+
+def _report_unfit(found: pd.DataFrame) -> None:
+    """Which draws the means of a way leave out, and why."""
+    by_way = found.groupby(["way", "labels"], sort=False)[UNFIT].agg(["count", "size", "first"]).reset_index()
+    for _, each in by_way[by_way["count"] > 0].iterrows():
+        draws = f"{each['count']} of {each['size']} draws"
+        print(f"left out: {each['way']}, {each['labels']} labels, {draws}: {each['first']}")
 
 
 if __name__ == "__main__":

@@ -152,6 +152,35 @@ def test_the_table_shows_every_way_at_every_size(stranger, masked, training_ware
     assert best.startswith("best")
 
 
+def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_table_says_so(tmp_path, capsys):
+    """One user left, whom of all draws only the second one of 30 labels holds."""
+    rows = training_set.frame()
+    whole = few_labels.dataset.read_training_set(str(training_set.write(tmp_path / "before", rows)))
+    config = training_set.small(Path("nowhere"), *NUMBERS_ALONE)
+
+    def drawn(labels: int, seed: int) -> set[str]:
+        return set(few_labels.draw(whole, "validation", config, labels, 20, seed).known.train.rows["user_id"])
+
+    leaver = min(drawn(30, 1) - drawn(30, 0) - drawn(25, 0) - drawn(25, 1))
+    newest = rows["as_of_date"] == training_set.PROTOCOL.training_origins[1]
+    rows.loc[newest, "churned"] = (rows["user_id"][newest] == leaver).astype(int)
+    arguments = ["--warehouse", str(training_set.write(tmp_path / "after", rows)), "--config", str(CONFIG)]
+    arguments += ["--labels", "25", "30", "--samples", "2", "--users", "40", "--overrides", *NUMBERS_ALONE]
+    assert few_labels.main(arguments) == 0
+    printed = capsys.readouterr().out
+    tables, left_out = printed[: printed.index("left out")], printed[printed.index("left out") :]
+    spearman, _, churn = tables[tables.index("\nSpearman") :].split("\n\n")
+    for table in (spearman, churn):
+        header, *lines = table.strip().splitlines()
+        [line] = [line for line in lines if line.startswith("ridge and logistic")]
+        assert re.fullmatch(r"0\.\d{3} ± 0\.000 *", line[header.index("30 labels") :])
+        assert not line[header.index("25 labels") : header.index("30 labels")].strip()
+        assert len(re.findall("±", next(line for line in lines if line.startswith("LightGBM")))) == 2
+    for labels, draws in ((25, 2), (30, 1)):
+        reason = f"all {labels} training rows have churned = 0, so there is nothing to tell apart"
+        assert f"left out: ridge and logistic on log RFM, {labels} labels, {draws} of 2 draws: {reason}\n" in left_out
+
+
 def test_the_draws_hold_what_was_asked_for_and_differ(training_warehouse):
     config = training_set.small(Path("nowhere"), "network.use_text=false", "tuning.freeze=head")
     whole = few_labels.dataset.read_training_set(training_warehouse)
