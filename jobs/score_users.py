@@ -25,7 +25,7 @@ from ulvspark.contract.config import Strict, load_config, parse_date
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.history import behaviour
 from ulvspark.history.population import Population
-from ulvspark.model.manifest import Manifest
+from ulvspark.model.manifest import Manifest, check_currency
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 from ulvspark.scoring import texts, tiers
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_begun(as_of, settings)
     with RunLog(warehouse, JOB, new_run_id(JOB), as_of) as run, TemporaryDirectory() as scratch:
         bundle, manifest = _fetch_bundle(run, args.models, args.model, Path(scratch))
-        _check_currency(manifest, settings)
+        check_currency(manifest, settings.currency)
         tiers.check_fits(decision, manifest)
         _score(Scoring(run, warehouse, settings, as_of, manifest, config, decision), bundle)
     return DONE
@@ -191,14 +191,6 @@ def _check_begun(as_of: date, settings: WarehouseSettings) -> None:
     today = datetime.now(ZoneInfo(settings.time_zone)).date()
     if as_of > today:
         raise ExpectedError(f"--as-of {as_of} is in the future, today is {today} in {settings.time_zone}; correct it")
-
-
-def _check_currency(manifest: Manifest, settings: WarehouseSettings) -> None:
-    if manifest.tiers.unit == "currency" and manifest.currency != settings.currency:
-        raise ExpectedError(
-            f"bundle {manifest.version} has tier bounds in {manifest.currency}, the warehouse is in "
-            f"{settings.currency}; train with tiers by quantile, or on data in {settings.currency}"
-        )
 
 
 def _stage_behaviour(scoring: Scoring, table: str) -> None:

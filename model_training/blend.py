@@ -29,7 +29,7 @@ from model_training.blending.weights import choose_weights, of_who_says
 from model_training.dataset import PLATFORM, Rows, Split, TrainingSet
 from model_training.examples import take
 from model_training.metrics import Outcome
-from model_training.platforms import ELSEWHERE, read_platforms
+from model_training.platforms import ELSEWHERE, check_amounts, read_platforms
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model import bundle
@@ -148,6 +148,8 @@ def _ground(predictor: Predictor, training_set: TrainingSet, cut_name: str) -> G
 def _check_elsewhere(manifest: Manifest, training_set: TrainingSet) -> None:
     learned = [each["run_id"] for each in manifest.config.get(ELSEWHERE, ()) if "run_id" in each]
     given = [each.meta.run_id for each in training_set.elsewhere]
+    if manifest.tiers.unit == "currency":
+        check_amounts(training_set)
     if learned != given:
         raise ExpectedError(
             f"bundle {manifest.version} learned from {learned or 'no platform'} elsewhere, not from {given or 'none'}; "

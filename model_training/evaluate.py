@@ -35,6 +35,7 @@ from model_training.quality.truth import read_truth, recover
 from model_training.quality.writing import write_report
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model.decisions import Decisions
+from ulvspark.model.manifest import check_currency
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 from ulvspark.scoring.tier_rule import label_tiers
@@ -106,10 +107,11 @@ def evaluate(
 ) -> Evaluation:
     """Every figure of the bundle under ``BUNDLE`` in ``predictors``, beside the other bundles and the baselines.
 
-    Raises ExpectedError where the cut has no rows, a bundle learned from labels that were not known on it, or the truth
-    below ``truth_root`` is of other users.
+    Raises ExpectedError where the cut has no rows, a bundle learned from labels that were not known on it, the tiers
+    have bounds in another currency, or the truth below ``truth_root`` is of other users.
     """
     manifest = predictors[BUNDLE].manifest
+    check_currency(manifest, training_set.meta.currency)
     cut = cut_date(training_set.meta.protocol, cut_name)
     for predictor in predictors.values():
         check_fits(predictor, training_set, cut)

@@ -54,6 +54,16 @@ def _with(home: TrainingSet, other: TrainingSet, cut_name: str, root: str) -> Tr
     )
 
 
+def check_amounts(home: TrainingSet) -> None:
+    """Raises ExpectedError where bounds in money, which are in the currency of ``home``, are to divide another's."""
+    others = {each.meta.currency for each in home.elsewhere} - {home.meta.currency}
+    if others:
+        raise ExpectedError(
+            f"--elsewhere: tier bounds are in {home.meta.currency}, but a platform is in {min(others)}; give "
+            f"tiers.quantiles in place of tiers.amounts, or learn from platforms in {home.meta.currency} alone"
+        )
+
+
 def _value(training_set: TrainingSet, dotted: str) -> Any:  # noqa: ANN401 - whatever stands there
     value: Any = training_set.meta
     for name in dotted.split("."):

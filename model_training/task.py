@@ -14,6 +14,7 @@ from model_training.config import TrainConfig
 from model_training.dataset import Rows, Split, TrainingSet
 from model_training.devices import chosen_precision
 from model_training.examples import Examples
+from model_training.platforms import check_amounts
 from model_training.starting import start_from
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.network import UserValueNetwork, build_network
@@ -41,7 +42,8 @@ class Task:
 def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str) -> tuple[Task, UserValueNetwork]:
     """The task of a run for the cut ``validation`` or ``test``, and its network.
 
-    Raises ExpectedError where the data are too few or of one tier, or the base does not load or fit.
+    Raises ExpectedError where the data are too few, of one tier or of several currencies that tier bounds in money
+    cannot divide, or the base does not load or fit.
     """
     precision = chosen_precision(config.precision)
     cut = dataset.cut_date(whole.meta.protocol, cut_name)
@@ -59,6 +61,8 @@ def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
 
 
 def _tiers(config: TrainConfig, training_set: TrainingSet, split: Split) -> TierSpec:
+    if config.tiers.amounts is not None:
+        check_amounts(training_set)
     spend = training_set.rows["spend"].to_numpy("float64")[split.fit]
     dataset.check_spend(spend)
     return fit_tiers(config.tiers, spend, training_set.scales()[split.fit])

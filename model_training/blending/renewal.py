@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from model_training.dataset import TrainingSet
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle import BundleFacts, Manifest
+from ulvspark.model.manifest import check_currency
 from ulvspark.model.predictor import Predictor
 from ulvspark.model.store import open_store
 
@@ -48,6 +49,7 @@ def held_out_share(manifest: Manifest) -> float:
 def check_same_data(manifest: Manifest, training_set: TrainingSet) -> None:
     """Raises ExpectedError where ``training_set`` is not of the kind that the bundle was trained on."""
     meta = training_set.meta
+    check_currency(manifest, meta.currency)
     if (meta.history_spec, meta.protocol.horizon_days) != (manifest.history, manifest.horizon_days):
         raise ExpectedError(
             f"training set {meta.run_id} has another history spec or horizon than bundle {manifest.version};"

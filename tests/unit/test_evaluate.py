@@ -20,7 +20,7 @@ from model_training.quality.segments import segments
 from model_training.weighted import ones
 from tests import tiny, training_set
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import NetworkSpec
+from ulvspark.contract.spec import NetworkSpec, TierSpec
 from ulvspark.model.decisions import Decisions
 from ulvspark.model.store import open_store
 
@@ -29,6 +29,9 @@ HEADINGS = (
     "Price sensitivity (an association)", "Against the baselines", "All models", "Segments", "Protocol", "Limits",
     "What is missing",
 )  # fmt: skip
+
+
+IN_MONEY = TierSpec(names=("low", "mid", "high"), bounds=(10.0, 40.0), unit="currency", means=(0.1, 1.0, 5.0))
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +128,10 @@ def test_a_baseline_that_does_not_converge_is_missing_from_a_report_that_comes_o
     [
         ({"origin": date(2020, 2, 5)}, "learned from labels as of 2020-02-05, which were not known on 2020-03-05"),
         ({"history": training_set.SPEC.model_copy(update={"last_events": 9})}, "reads other behaviour"),
+        (
+            {"currency": "USD", "tiers": IN_MONEY},
+            "has tier bounds in USD, the warehouse is in GBP; train with tiers by",
+        ),
     ],
 )
 def test_a_bundle_that_cannot_be_judged_here_is_refused(change, message, warehouse, tiny_bert, tmp_path):

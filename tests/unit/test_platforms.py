@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from model_training import blend, evaluate, finetune
+from model_training import blend, evaluate, finetune, recalibrate
 from model_training.baselines import boosting
 from model_training.dataset import at_home, read_training_set, restrict, split
-from model_training.platforms import ELSEWHERE, learned, read_platforms
+from model_training.platforms import ELSEWHERE, check_amounts, learned, read_platforms
 from model_training.runs import run_folder
 from tests import training_set
 from tests.training_set import CONFIG, META, PROTOCOL, SMALL
-from tests.unit.test_evaluate import publish
+from tests.unit.test_evaluate import IN_MONEY, publish
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.model.manifest import read_manifest
@@ -70,6 +70,24 @@ def test_platforms_of_other_horizons_are_refused(training_warehouse, tmp_path):
     write(tmp_path, "EUR", seed=5, meta=shorter)
     with pytest.raises(ExpectedError, match=r"protocol\.horizon_days is 20, but 30 at home"):
         read_platforms(training_warehouse, [str(tmp_path)], "validation")
+
+
+def test_bounds_in_money_divide_no_other_currency(training_warehouse, dear, tiny_bert, tmp_path):
+    where = ["--warehouse", training_warehouse, "--elsewhere", dear, "--runs", str(tmp_path), "--config", str(CONFIG)]
+    in_money = ["tiers.quantiles=null", "tiers.amounts=[10,40]"]
+    with pytest.raises(ExpectedError, match=r"bounds are in GBP, but a platform is in JPY; give tiers\.quantiles"):
+        finetune.main([*where, *NUMBERS_ALONE, *in_money])
+    twin = write(tmp_path / "twin", "GBP", seed=5)
+    check_amounts(read_platforms(training_warehouse, [twin], "validation"))
+    elsewhere = [{"run_id": META.run_id, "currency": "JPY", "time_zone": "UTC", "training_origins": ["2020-01-01"]}]
+    origins = PROTOCOL.origins_closed_by(PROTOCOL.validation_cut)
+    config = {ELSEWHERE: elsewhere, "validation": {"held_out_share": 0.3}}
+    made = {"training_origins": origins, "tiers": IN_MONEY, "config": config}
+    models = publish(tmp_path, tiny_bert, **made)
+    with pytest.raises(ExpectedError, match="bounds are in GBP, but a platform is in JPY"):
+        blend.main(["--warehouse", training_warehouse, "--models", models, "--elsewhere", dear])
+    with pytest.raises(ExpectedError, match="has tier bounds in GBP, the warehouse is in JPY"):
+        recalibrate.main(["--warehouse", dear, "--models", models])
 
 
 def test_a_bundle_of_two_platforms_is_trained_blended_and_judged_on_a_third(

@@ -147,6 +147,15 @@ def read_manifest(folder: Path) -> Manifest:
     return validate(Manifest, content, str(path))
 
 
+def check_currency(manifest: Manifest, currency: str) -> None:
+    """Raises ExpectedError where a warehouse in ``currency`` cannot be divided by the bundle's tier bounds in money."""
+    if manifest.tiers.unit == "currency" and manifest.currency != currency:
+        raise ExpectedError(
+            f"bundle {manifest.version} has tier bounds in {manifest.currency}, the warehouse is in "
+            f"{currency}; train with tiers by quantile, or on data in {currency}"
+        )
+
+
 def verify(folder: Path) -> Manifest:
     """Check every file of a bundle against its manifest. Raises ExpectedError naming the first that differs."""
     manifest = read_manifest(folder)
