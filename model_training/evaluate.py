@@ -131,6 +131,7 @@ def evaluate(
     return Evaluation(
         bundle=manifest.version,
         heads=manifest.network.heads,
+        coverage=contest.coverage,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         protocol=protocol,
         models=figures,
@@ -150,6 +151,7 @@ def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: dat
     """What each model says of the users of ``cut``, and what they did."""
     at_cut = np.flatnonzero(training_set.rows["as_of_date"].to_numpy() == cut)
     rows, tiers = training_set.rows.iloc[at_cut], predictors[BUNDLE].manifest.tiers
+    coverage = _coverage(predictors[BUNDLE])
     scores: dict[str, Decisions] = {}
     for name, predictor in predictors.items():
         with clock.step(f"score {name}"):
@@ -158,6 +160,9 @@ def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: dat
         if predictor.manifest.tiers != tiers:
             # Tiers of other bounds cannot be compared.
             scores[name] = replace(scores[name], tier_probabilities=None)
+        if _coverage(predictor) != coverage:
+            # Nor can intervals that are to hold another share of users.
+            scores[name] = replace(scores[name], expected_value_low=None, expected_value_high=None)
     with clock.step("baselines"):
         tried = run(make_task(training_set, cut, tiers), BASELINES)
     spend = rows["spend"].to_numpy(np.float64)
@@ -168,7 +173,13 @@ def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: dat
         tier=label_tiers(tiers, spend, scale).astype(np.int64),
         price_sensitivity=rows["price_sensitivity"].to_numpy(np.float64, na_value=np.nan),
     )
-    return Contest(rows, outcome, scores.pop(BUNDLE), scores, tried)
+    return Contest(rows, outcome, scores.pop(BUNDLE), scores, tried, coverage)
+
+
+def _coverage(predictor: Predictor) -> float | None:
+    """The share of users that intervals were fitted to hold; None where there are none."""
+    calibration = predictor.scorer.parts.calibration
+    return None if calibration is None or calibration.spend is None else calibration.spend.coverage
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from model_training.quality import charts
 from model_training.quality.judge import BUNDLE, IN_SEGMENTS
-from model_training.quality.measures import MEASURES
+from model_training.quality.measures import MEASURES, aimed
 from model_training.quality.page import Block, Cell, Chart, Row, Table
 from model_training.quality.results import Comparison, Difference, Evaluation, Figure, Protocol, Recovery, Segment
 from model_training.quality.truth import TRUTH
@@ -57,7 +57,7 @@ def _comparison_row(evaluation: Evaluation, name: str, each: Comparison) -> Row:
     best = each.best_baseline
     shown = "–" if best is None else f"{best}: {number(evaluation.models[best][name].value)}"
     return (
-        f"{MEASURES[name].title} {_arrow(name)}", figure(each.figure), shown,
+        f"{MEASURES[name].title} {_arrow(evaluation, name)}", figure(each.figure), shown,
         _difference_cell(each.against_best), _difference_cell(each.against_lightgbm),
     )  # fmt: skip
 
@@ -67,8 +67,8 @@ def _difference_cell(each: Difference | None) -> Cell:
     return Cell(difference(each), mark)
 
 
-def _arrow(name: str) -> str:
-    aim = MEASURES[name].aim
+def _arrow(evaluation: Evaluation, name: str) -> str:
+    aim = aimed(evaluation.coverage)[name].aim
     return "↑" if aim == float("inf") else "↓" if aim == 0 else f"→ {aim:g}"
 
 
@@ -77,7 +77,7 @@ def models(evaluation: Evaluation) -> Iterator[Block]:
     yield "↑ greater is better, ↓ less is better, → this value is best. A dash: the model does not predict it."
     models = list(evaluation.models)
     rows = tuple(
-        (f"{each.title} {_arrow(name)}", *(_model_cell(evaluation, model, name) for model in models))
+        (f"{each.title} {_arrow(evaluation, name)}", *(_model_cell(evaluation, model, name) for model in models))
         for name, each in MEASURES.items()
         if any(name in of for of in evaluation.models.values())
     )

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from model_training.baselines import LIGHTGBM, Tried
 from model_training.metrics import Floats, Outcome
 from model_training.quality.bootstrap import DRAWS, Figures, bootstrap, interval
-from model_training.quality.measures import MEASURES, has, measured
+from model_training.quality.measures import MEASURES, Measure, aimed, has, measured
 from model_training.quality.results import Comparison, Difference, Figure, Segment
 from model_training.quality.segments import SMALLEST, outcome_of, scores_of, segments
 from model_training.weighted import ones
@@ -40,6 +40,8 @@ class Contest:
     """Other bundles, by name."""
     tried: Tried
     """The baselines."""
+    coverage: float | None = None
+    """The share of users that intervals were fitted to hold, those of the bundle and all that others have here."""
 
     @property
     def models(self) -> dict[str, Decisions]:
@@ -53,11 +55,13 @@ def compare(contest: Contest, draws: int = DRAWS) -> tuple[dict[str, dict[str, F
     figures = {model: {name: figure_of(each) for name, each in of.items()} for model, of in found.items()}
     baselines, others = ({name: found[name] for name in of} for of in (contest.tried.scores, contest.others))
     ours = {name: each for name, each in found[BUNDLE].items() if not np.isnan(each[0])}
-    return figures, {name: _comparison(name, each, baselines, others) for name, each in ours.items()}
+    measures = aimed(contest.coverage)
+    return figures, {name: _comparison(name, measures[name], each, baselines, others) for name, each in ours.items()}
 
 
-def _comparison(name: str, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]) -> Comparison:
-    measure = MEASURES[name]
+def _comparison(
+    name: str, measure: Measure, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]
+) -> Comparison:
     theirs, bundles = (
         {model: of[name] for model, of in models.items() if name in of and not np.isnan(of[name][0])}
         for models in (baselines, others)
@@ -66,9 +70,9 @@ def _comparison(name: str, ours: Floats, baselines: Mapping[str, Figures], other
     return Comparison(
         figure=figure_of(ours),
         best_baseline=best,
-        against_best=None if best is None else _difference(name, ours, theirs[best]),
-        against_lightgbm=_difference(name, ours, theirs[LIGHTGBM]) if LIGHTGBM in theirs else None,
-        against_others={model: _difference(name, ours, each) for model, each in bundles.items()},
+        against_best=None if best is None else _difference(measure, ours, theirs[best]),
+        against_lightgbm=_difference(measure, ours, theirs[LIGHTGBM]) if LIGHTGBM in theirs else None,
+        against_others={model: _difference(measure, ours, each) for model, each in bundles.items()},
     )
 
 
@@ -77,8 +81,8 @@ def figure_of(figures: Floats) -> Figure:
     return Figure(None if np.isnan(figures[0]) else float(figures[0]), interval(figures))
 
 
-def _difference(name: str, ours: Floats, theirs: Floats) -> Difference:
-    gained = MEASURES[name].loss(theirs) - MEASURES[name].loss(ours)
+def _difference(measure: Measure, ours: Floats, theirs: Floats) -> Difference:
+    gained = measure.loss(theirs) - measure.loss(ours)
     return Difference(float(gained[0]), interval(gained))
 
 
@@ -107,7 +111,7 @@ def _segment(group: str, name: str, members: "np.typing.NDArray[np.bool_]", cont
         mean_spend=float(outcome.spend.mean()),
         figures={each: figure_of(ours[each]) for each in ours},
         against_lightgbm={
-            each: _difference(each, ours[each], theirs[each])
+            each: _difference(MEASURES[each], ours[each], theirs[each])
             for each in ours
             if each in theirs and np.isfinite([ours[each][0], theirs[each][0]]).all()
         },

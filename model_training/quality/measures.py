@@ -1,7 +1,7 @@
 """Every measure of the report: those that training chooses by, and those that only a report needs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,10 @@ Statistic = Callable[[Outcome, Decisions, Floats], Floats]
 
 @dataclass(frozen=True)
 class Measure:
-    """``score`` is what it looks at; ``aim`` is the value that is best: infinity where greater is better."""
+    """``score`` is what it looks at; ``aim`` is the value that is best: infinity where greater is better.
+
+    ``aim`` is NaN where it is the bundle's own (see ``aimed``).
+    """
 
     title: str
     score: Score
@@ -137,7 +140,7 @@ def _width(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
     return weighted.mean(known(scores.expected_value_high) - known(scores.expected_value_low), weights)
 
 
-GREATER, LESS = float("inf"), 0.0
+GREATER, LESS, ITS_OWN = float("inf"), 0.0, float("nan")
 
 MEASURES: dict[str, Measure] = {
     "spearman": Measure("Spearman, everyone", "value", GREATER, _chosen("spearman")),
@@ -159,7 +162,7 @@ MEASURES: dict[str, Measure] = {
     "rmse": Measure("RMSE", "value", LESS, _of_value(_root_square)),
     "decile_mape": Measure("MAPE of deciles", "value", LESS, _of_value(weighted.decile_error)),
     "total_ratio": Measure("Predicted / actual total", "value", 1.0, _of_value(_total_ratio)),
-    "coverage": Measure("Interval coverage", "interval", 0.8, _coverage),
+    "coverage": Measure("Interval coverage", "interval", ITS_OWN, _coverage),
     "width": Measure("Interval width, mean", "interval", LESS, _width),
     "price_spearman": Measure(
         "Spearman, price sensitivity", "price_sensitivity", GREATER, _of_sensitivity(weighted.spearman)
@@ -181,6 +184,12 @@ LEVELS = (
 """Measures that mean nothing where the bundle predicts a window of another length than what happened."""
 
 PRICE = tuple(name for name, each in MEASURES.items() if each.score == "price_sensitivity")
+
+
+def aimed(coverage: float | None) -> dict[str, Measure]:
+    """``MEASURES`` of a bundle whose intervals were fitted to hold the share ``coverage`` of users, if it has any."""
+    aim = ITS_OWN if coverage is None else coverage
+    return {**MEASURES, "coverage": replace(MEASURES["coverage"], aim=aim)}
 
 
 def measured(outcome: Outcome, scores: Decisions, weights: Floats) -> dict[str, Floats]:

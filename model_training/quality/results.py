@@ -140,6 +140,8 @@ class Evaluation:
 
     bundle: str
     heads: tuple[str, ...]
+    coverage: float | None
+    """The share of users that the bundle's intervals were fitted to hold; None where it has none."""
     made_at: str
     protocol: Protocol
     models: dict[str, dict[str, Figure]]

@@ -62,7 +62,8 @@ def _findings(evaluation: Evaluation) -> Iterator[str]:
     if ratio := evaluation.comparisons.get("total_ratio"):
         yield f"The predicted total is {number(ratio.figure.value)} times the actual one{_level(ratio.figure.value)}."
     if coverage := evaluation.comparisons.get("coverage"):
-        yield f"{percent(coverage.figure.value or 0)} of users spent an amount within their predicted interval."
+        wanted = f", which was to hold {percent(evaluation.coverage or 0)}"
+        yield f"{percent(coverage.figure.value or 0)} of users spent an amount within their predicted interval{wanted}."
     if churn := evaluation.comparisons.get("churn_auc"):
         yield (
             f"Of a user who left and one who stayed, the one who left had the higher predicted probability in "

@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult
 
 from model_training import evaluate
 from model_training.baselines import LIGHTGBM, Tried, bgnbd, boosting
+from model_training.blending.renewal import facts_of
 from model_training.metrics import Outcome
 from model_training.quality import judge
 from model_training.quality.bootstrap import bootstrap, interval
@@ -21,7 +22,11 @@ from model_training.weighted import ones
 from tests import tiny, training_set
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import NetworkSpec, TierSpec
+from ulvspark.model import bundle
+from ulvspark.model.calibration import Calibration, ProbabilityCalibration, SpendCalibration
 from ulvspark.model.decisions import Decisions
+from ulvspark.model.manifest import read_manifest
+from ulvspark.model.parts import Parts
 from ulvspark.model.store import open_store
 
 HEADINGS = (
@@ -222,6 +227,47 @@ def test_intervals_that_half_of_the_users_fall_into_cover_a_half():
     scores = dataclasses.replace(made.bundle, expected_value_low=half, expected_value_high=half + 3)
     found = measured(made.outcome, scores, ones(2000))
     assert (found["coverage"][0], found["width"][0]) == (0.5, pytest.approx(3))
+
+
+def test_coverage_is_best_where_it_is_what_the_intervals_were_to_hold():
+    made = contest(1.0, 1.0)
+    spend, everyone = made.outcome.spend, np.full(2000, 1e9)
+
+    def holding(share: float) -> Decisions:
+        low = np.where(np.arange(2000) < 2000 * share, 0.0, spend + 1)
+        return dataclasses.replace(made.bundle, expected_value_low=low, expected_value_high=everyone)
+
+    bundles = dataclasses.replace(made, bundle=holding(0.5), others={"wide": holding(0.8)})
+    for wanted, gained in ((0.5, 0.3), (0.8, -0.3)):
+        _, found = compare(dataclasses.replace(bundles, coverage=wanted), draws=20)
+        assert found["coverage"].against_others["wide"].value == pytest.approx(gained)
+
+
+def calibrated(models: str, coverage: float, scratch: Path) -> str:
+    """The champion with intervals that are to hold ``coverage``."""
+    store = open_store(models)
+    source = store.fetch("champion", scratch)
+    spend = SpendCalibration(probability=ProbabilityCalibration(), location=0, spread=1, level=1,
+                             tail=(1 - coverage) / 2, coverage=coverage)  # fmt: skip
+    made = Calibration(windows=(date(2020, 1, 1),), users=9, tier=None, spend=spend, churn=None, price_sensitivity=None)
+    target = scratch / f"to-hold-{coverage}"
+    bundle.extend(target, source, facts_of(read_manifest(source)), Parts(calibration=made))
+    return store.publish(target)
+
+
+def test_intervals_that_are_to_hold_another_share_are_not_compared(warehouse, tiny_bert, tmp_path):
+    models = publish(tmp_path, tiny_bert)
+    half, most = (calibrated(models, coverage, tmp_path) for coverage in (0.5, 0.8))
+    also = ["--model", half, "--also", f"twin={half}", f"wide={most}"]
+    evaluate.main([*arguments(warehouse, models, tmp_path / "out"), *also])
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert found["coverage"] == 0.5
+    for name in ("coverage", "width"):
+        assert found["comparisons"][name]["against_others"].keys() == {"twin"}
+    assert found["comparisons"]["spearman"]["against_others"].keys() == {"twin", "wide"}
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "| Interval coverage → 0.5 |" in text
+    assert re.search(r"within their predicted interval, which was to hold 50(\.0)? %\.", text)
 
 
 def test_segments_part_the_users_and_small_ones_are_only_named():
