@@ -57,6 +57,13 @@ def test_a_bad_override_is_named(tmp_path, override):
         load_config(HistorySpec, tmp_path / "history.yaml", [override])
 
 
+@pytest.mark.parametrize("days", ["[]", "[0, 30]", "[-5]", "[30, 30]", "[91, 30]"])
+def test_windows_that_are_none_or_do_not_rise_are_refused(tmp_path, days):
+    (tmp_path / "history.yaml").write_text(f"windows_days: {days}")
+    with pytest.raises(ExpectedError, match=r"windows_days: .*one or more numbers of days above 0, rising strictly"):
+        load_config(HistorySpec, tmp_path / "history.yaml")
+
+
 @pytest.mark.parametrize("text", ["yesterday", "2026-02-30", "01.03.2026", ""])
 def test_a_wrong_date_is_a_sentence(text):
     with pytest.raises(ExpectedError, match="is not a date; write it as YYYY-MM-DD"):

@@ -1,8 +1,9 @@
 """Specs that shape the model's input and output. They are frozen in the bundle and cannot be set when scoring."""
 
+from itertools import pairwise
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
 
@@ -12,6 +13,13 @@ class HistorySpec(Strict):
 
     windows_days: tuple[int, ...] = (30, 91, 183, 365)
     last_events: int = Field(32, ge=1)
+
+    @field_validator("windows_days")
+    @classmethod
+    def _rising(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if not days or days[0] < 1 or any(low >= high for low, high in pairwise(days)):
+            raise ValueError("give one or more numbers of days above 0, rising strictly")
+        return days
 
     @property
     def money_numbers(self) -> tuple[str, ...]:
