@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from model_training.metrics import METRICS, Metric
+from model_training.tier_fit import TierFit
 from ulvspark.contract.config import Strict, load_config
 from ulvspark.contract.spec import Head, NetworkSpec, TextSpec
 from ulvspark.model.agreement import ServingPrecision
-from ulvspark.scoring.tier_rule import TierFit
 
 
 class Optimiser(Strict):

@@ -34,12 +34,12 @@ from model_training.quality.protocol import check_fits, same_platform
 from model_training.quality.terminal import table
 from model_training.stages import fit_heads
 from model_training.task import prepare
+from model_training.tier_fit import fit_tiers
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.spec import Head
 from ulvspark.history.text import render
 from ulvspark.model.decisions import Decisions, read_outputs
 from ulvspark.model.predictor import Predictor
-from ulvspark.scoring.tier_rule import fit_tiers
 
 SHOWN = {"spearman": "Spearman", "top20_auc": "AUC, top 20 %", "churn_auc": "AUC, leaving"}
 TREES = {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 5, "lambda_l2": 5.0, "verbosity": -1, "seed": 0}

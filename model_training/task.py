@@ -16,9 +16,9 @@ from model_training.devices import chosen_precision
 from model_training.examples import Examples
 from model_training.platforms import check_amounts
 from model_training.starting import start_from
+from model_training.tier_fit import fit_tiers
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.network import UserValueNetwork, build_network
-from ulvspark.scoring.tier_rule import fit_tiers
 
 
 @dataclass(frozen=True)
