@@ -119,8 +119,9 @@ def known_truth(evaluation: Evaluation) -> Iterator[Block]:
     )
     yield _recoveries(evaluation.truth.recovered, ())
     yield (
-        "Second: how well does the truth itself predict what happened? Chance decides the rest, so no model can be "
-        "expected to do better than the truth, and those that have to guess it from the past do worse."
+        "Second: how well does the truth itself predict what happened? Models have to guess it from the past, and "
+        "chance decides much of the rest. It is a yardstick, not a limit: it leaves out that elasticity changes how "
+        "often a look ends in a purchase."
     )
     yield _recoveries(evaluation.truth.ceilings, (TRUTH,))
     yield ASSOCIATION

@@ -31,7 +31,11 @@ class Draws:
         return -F.log(self.uniform(what, *key)) / rate
 
     def count(self, mean: Column, what: str, *key: Column) -> Column:
-        """A whole number near Poisson(``mean``): normal approximation, rounded at random so that the mean is kept."""
+        """A whole number like Poisson(``mean``) where that is large: normal, rounded at random, and cut off at 0.
+
+        The cut raises small means: of 0.05 it makes 0.12, of 0.2 0.30, of 0.6 0.70, of 1 1.08; from 5 on it adds next
+        to nothing.
+        """
         spread = mean + F.sqrt(mean) * self.normal(f"{what}/spread", *key)
         return F.greatest(F.lit(0), F.floor(spread + self.uniform(f"{what}/round", *key))).cast("int")
 
