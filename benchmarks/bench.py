@@ -25,8 +25,8 @@ from benchmarks import contenders, in_spark, memory, reporting, sequences, texts
 from benchmarks.reporting import Measured, Result
 from benchmarks.texts import Users
 from benchmarks.untrained import untrained_bundle
-from ulvspark.history.last_events import RECORD
-from ulvspark.model import bare
+from ulvspark.history.recent_events import RECORD
+from ulvspark.model.encoder import bare
 from ulvspark.warehouse.session import SETTINGS
 
 ROOT = Path(__file__).parents[1]

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered
-from ulvspark.model.backbone import load_backbone
-from ulvspark.model.batching import MAX_BATCH, batches, pad
-from ulvspark.model.engine import Engine
-from ulvspark.model.precision import PRECISIONS, Precision
+from ulvspark.model.encoder.backbone import load_backbone
+from ulvspark.model.encoder.batching import MAX_BATCH, batches, pad
+from ulvspark.model.encoder.cpu_engine import Engine
+from ulvspark.model.encoder.precision import PRECISIONS, Precision
+from ulvspark.model.encoder.text_encoder import pool
+from ulvspark.model.encoder.tokenizing import tokenize
+from ulvspark.model.inference.reader import HistoryReader
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.reading import HistoryReader
-from ulvspark.model.text_reader import pool
-from ulvspark.model.tokenizing import tokenize
 
 Encode = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 """Profiles and events of n users to (n, vector_size) float32."""

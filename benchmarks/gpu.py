@@ -22,11 +22,11 @@ from transformers import BertConfig, BertModel
 from benchmarks import contenders, texts
 from benchmarks.untrained import untrained_bundle
 from ulvspark.history.text import Rendered
-from ulvspark.model import bare
-from ulvspark.model.batching import Tokens
-from ulvspark.model.gpu_engine import GpuEngine, GpuPrecision
-from ulvspark.model.text_reader import TextReader
-from ulvspark.model.tokenizing import tokenize
+from ulvspark.model.encoder import bare
+from ulvspark.model.encoder.batching import Tokens
+from ulvspark.model.encoder.gpu_engine import GpuEngine, GpuPrecision
+from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.tokenizing import tokenize
 
 SERVED: tuple[GpuPrecision, ...] = get_args(GpuPrecision)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyspark
 
 from benchmarks.night import copy_kept
-from model_training.dataset import open_table
+from model_training.data.dataset import open_table
 from ulvspark.contract import schema
 from ulvspark.contract.config import parse_date
 from ulvspark.warehouse.session import DELTA_PACKAGE

@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 
 from benchmarks.contenders import predictor
 from ulvspark.contract.schema import CODED
-from ulvspark.history.last_events import RECORD, sequences
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.population import Population
-from ulvspark.model import golden
-from ulvspark.model.events import Events
-from ulvspark.model.reading import EventReader
-from ulvspark.model.sequence import read_events
-from ulvspark.model.text_vectors import TextVectors
+from ulvspark.history.recent_events import RECORD, sequences
+from ulvspark.model.bundle import golden_users
+from ulvspark.model.inference.reader import EventReader
+from ulvspark.model.network.event_arrays import Events
+from ulvspark.model.network.sequence import read_events
+from ulvspark.model.network.text_vectors import TextVectors
 from ulvspark.scoring.vectors import bytes_of, vectors_of
 
 MEAN_EVENTS, SIGMA = 19, 0.8
@@ -33,7 +33,7 @@ CHANGED = f"{OURS}, 1 % changed"
 def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> tuple[DataFrame, Population]:
     """id, sequence, numbers and vector (null) of ``number`` users; the texts' vectors lie in ``scratch``."""
     dice, own = np.random.default_rng(0), predictor(bundle)
-    known = golden.make_users(own.manifest.history)
+    known = golden_users.make_users(own.manifest.history)
     numbers = known.numbers.to_numpy(np.float64)[dice.integers(0, len(known.numbers), number)]
     lengths = dice.lognormal(np.log(MEAN_EVENTS) - SIGMA**2 / 2, SIGMA, number)
     lengths = lengths.astype(int).clip(1, own.manifest.history.last_events)

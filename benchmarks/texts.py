@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from model_training.dataset import read_training_set
+from model_training.data.dataset import read_training_set
 from ulvspark.contract.spec import HistorySpec, TextSpec
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
-from ulvspark.model import golden
-from ulvspark.model.tokenizing import tokenize
+from ulvspark.model.bundle import golden_users
+from ulvspark.model.encoder.tokenizing import tokenize
 
 MEAN_TOKENS, SIGMA = 73, 0.6
 
@@ -43,7 +43,7 @@ def synthetic(number: int, tokenizer: PreTrainedTokenizerBase, text: TextSpec, h
     lengths = dice.lognormal(math.log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA, number).clip(8, text.max_tokens)
     aside = len(tokenize(tokenizer, [Rendered("customer", "", ())], text).input_ids[0])
     events = [" ".join(dice.choice(words, max(int(length) - aside, 1))) for length in lengths]
-    known = golden.make_users(history)
+    known = golden_users.make_users(history)
     numbers = known.numbers.iloc[dice.integers(0, len(known.numbers), number)]
     return _users("texts of random words", ["customer"] * number, events, numbers, known.population, tokenizer, text)
 

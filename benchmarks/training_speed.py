@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 
-from model_training.bases import load_base
-from model_training.config import TrainConfig, load_train_config
-from model_training.dataset import Split
-from model_training.devices import autocast, chosen_precision, peak_memory_gb, processes
-from model_training.examples import Examples, HistoryTexts
-from model_training.metrics import Outcome
-from model_training.ordering import LengthGrouped
-from model_training.training import Stage, train
+from model_training.data.dataset import Split
+from model_training.data.examples import Examples, HistoryTexts
+from model_training.data.ordering import LengthGrouped
+from model_training.evaluation.metrics import Outcome
+from model_training.finetuning.bases import load_base
+from model_training.finetuning.config import TrainConfig, load_train_config
+from model_training.finetuning.training import Stage, train
+from model_training.runs.devices import autocast, chosen_precision, peak_memory_gb, processes
 from ulvspark.contract.spec import HistorySpec, TierSpec
 from ulvspark.history.features import feature_names
-from ulvspark.model.batching import Tokens
-from ulvspark.model.network import UserValueNetwork, build_network
+from ulvspark.model.encoder.batching import Tokens
+from ulvspark.model.network.network import UserValueNetwork, build_network
 
 CONFIG = Path(__file__).parents[1] / "conf/recipes/history.yaml"
 TIERS = TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0))

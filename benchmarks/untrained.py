@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model_training.bases import load_base
+from model_training.finetuning.bases import load_base
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec, Unit
 from ulvspark.history.features import feature_names
-from ulvspark.model import bundle
-from ulvspark.model.bundle import BundleFacts
-from ulvspark.model.network import build_network
+from ulvspark.model.bundle import bundle
+from ulvspark.model.bundle.bundle import BundleFacts
+from ulvspark.model.network.network import build_network
 
 
 def untrained_bundle(base: str, max_tokens: int, folder: Path, unit: Unit = "history") -> Path:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from model_training import finetune
-from model_training.config import load_train_config
-from model_training.dataset import open_table
+from model_training.data.dataset import open_table
+from model_training.finetuning.config import load_train_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.schema import TRAINING_SET
 from ulvspark.warehouse.session import get_session

@@ -18,10 +18,10 @@ from ulvspark.contract import schema
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
-from ulvspark.history.identity import made_ids
-from ulvspark.history.quarantine import IGNORED
-from ulvspark.history.sources import Mapped, read_source, reading
-from ulvspark.history.stamping import changed_events, stamp
+from ulvspark.intake.identity import made_ids
+from ulvspark.intake.price_stamps import changed_events, stamp
+from ulvspark.intake.quarantine import IGNORED
+from ulvspark.intake.sources import Mapped, read_source, reading
 from ulvspark.warehouse.runs import RunLog, Stage, new_run_id
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings

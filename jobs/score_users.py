@@ -25,18 +25,18 @@ from ulvspark.contract.config import Strict, load_config, parse_date
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.history import behaviour
 from ulvspark.history.population import Population
-from ulvspark.model.manifest import Manifest, check_currency
+from ulvspark.model.bundle.manifest import Manifest, check_currency
+from ulvspark.model.bundle.store import open_store
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.store import open_store
 from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide
 from ulvspark.scoring.encode import EncodeConfig, encode, known_vectors, with_known
 from ulvspark.scoring.migration import migrate
-from ulvspark.scoring.scores import ScoreFacts, score_rows
+from ulvspark.scoring.score_rows import ScoreFacts, score_rows
 from ulvspark.scoring.sizing import sizing
 from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.workers import ship
-from ulvspark.warehouse.derived import Derived, bring_up_to_date
+from ulvspark.warehouse.incremental import Derived, bring_up_to_date
 from ulvspark.warehouse.publish import drop_left_behind, publish, staging
 from ulvspark.warehouse.retention import RetentionConfig, forget_stale, forget_unused
 from ulvspark.warehouse.runs import RunLog, new_run_id

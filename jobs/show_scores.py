@@ -24,8 +24,8 @@ from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.history import behaviour
 from ulvspark.history.days import local_midnight
 from ulvspark.history.labels import label
+from ulvspark.model.bundle.store import open_store
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.store import open_store
 from ulvspark.scoring.migration import NO_TIER, migrate
 from ulvspark.scoring.tiers import previous_tiers
 from ulvspark.warehouse.session import get_session

@@ -16,30 +16,30 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from model_training import dataset
-from model_training.blending import unseen
+from model_training.blending import held_out_predictions
 from model_training.blending.calibrate import fit_calibration
 from model_training.blending.config import BlendConfig
 from model_training.blending.evidence import EVIDENCE, evidence
+from model_training.blending.held_out_predictions import Unseen
 from model_training.blending.regression import fit_linear
 from model_training.blending.renewal import calibration_windows, check_same_data, facts_of, held_out_share, renew
 from model_training.blending.trees import fit_trees
-from model_training.blending.unseen import Unseen
 from model_training.blending.weights import choose_weights, of_who_says
-from model_training.dataset import PLATFORM, Rows, Split, TrainingSet
-from model_training.examples import take
-from model_training.metrics import Outcome
-from model_training.platforms import ELSEWHERE, check_amounts, read_platforms
+from model_training.data import dataset
+from model_training.data.dataset import PLATFORM, Rows, Split, TrainingSet
+from model_training.data.examples import take
+from model_training.data.platforms import ELSEWHERE, check_amounts, read_platforms
+from model_training.evaluation.metrics import Outcome
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.model import bundle
-from ulvspark.model.blend import Weights, blend
-from ulvspark.model.bundle import Manifest
-from ulvspark.model.calibration import Calibration
-from ulvspark.model.manifest import read_manifest
-from ulvspark.model.parts import Parts
+from ulvspark.model.bundle import bundle
+from ulvspark.model.bundle.bundle import Manifest
+from ulvspark.model.bundle.manifest import read_manifest
+from ulvspark.model.bundle.store import open_store
+from ulvspark.model.parts.blend import Weights, blend
+from ulvspark.model.parts.calibration import Calibration
+from ulvspark.model.parts.parts import Parts
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.store import open_store
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _fit_parts(ground: Ground, config: BlendConfig) -> Parts:
     trees = fit_trees(
         features, ground.outcome, split.fit, split.held_out, heads, n_tiers, config.trees, config.seed
     )  # fmt: skip
-    rfm = unseen.rfm(ground.training_set, split.fit)
+    rfm = held_out_predictions.rfm(ground.training_set, split.fit)
     return Parts(trees, fit_linear(rfm, take(ground.outcome, split.fit), heads))
 
 
@@ -186,8 +186,8 @@ def _unseen_at_home(ground: Ground) -> Rows:
 
 def _predict(ground: Ground, parts: Parts, rows: Rows) -> Unseen:
     scorer = replace(ground.predictor.scorer, parts=parts, weights={})
-    vectors = unseen.encode(ground.predictor, ground.training_set.rows.iloc[rows])
-    predictions = unseen.predict(scorer, vectors, ground.training_set, rows)
+    vectors = held_out_predictions.encode(ground.predictor, ground.training_set.rows.iloc[rows])
+    predictions = held_out_predictions.predict(scorer, vectors, ground.training_set, rows)
     return Unseen(take(ground.outcome, rows), predictions)
 
 

@@ -21,24 +21,24 @@ import numpy as np
 
 from model_training.baselines import BASELINES, run
 from model_training.baselines.task import make_task
-from model_training.dataset import TrainingSet, cut_date, read_training_set
-from model_training.evaluation import score_rows
-from model_training.metrics import Outcome
-from model_training.quality.curves import draw
-from model_training.quality.evidence import other_horizon
-from model_training.quality.judge import BUNDLE, Contest, by_segment, compare, undefined
-from model_training.quality.measures import LEVELS, MEASURES
-from model_training.quality.protocol import check_fits, describe
-from model_training.quality.results import Evaluation
-from model_training.quality.terminal import lines, protocol_lines
-from model_training.quality.truth import read_truth, recover
-from model_training.quality.writing import write_report
+from model_training.data.dataset import TrainingSet, cut_date, read_training_set
+from model_training.evaluation.bundle_metrics import score_rows
+from model_training.evaluation.curves import draw
+from model_training.evaluation.judge import BUNDLE, Contest, by_segment, compare, undefined
+from model_training.evaluation.measures import LEVELS, MEASURES
+from model_training.evaluation.metrics import Outcome
+from model_training.evaluation.protocol import check_fits, describe
+from model_training.evaluation.results import Evaluation
+from model_training.evaluation.truth import read_truth, recover
+from model_training.report.evidence import other_horizon
+from model_training.report.terminal import lines, protocol_lines
+from model_training.report.writing import write_report
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.model.decisions import Decisions
-from ulvspark.model.manifest import check_currency
+from ulvspark.contract.tier_bounds import label_tiers
+from ulvspark.model.bundle.manifest import check_currency
+from ulvspark.model.bundle.store import open_store
+from ulvspark.model.parts.predictions import Decisions
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.store import open_store
-from ulvspark.scoring.tier_rule import label_tiers
 
 logger = logging.getLogger(__name__)
 

@@ -22,23 +22,23 @@ import torch
 from scipy.stats import rankdata
 from transformers import set_seed
 
-from model_training import cloze, dataset
-from model_training.baselines import linear, past_spend
+from model_training.baselines import cloze, linear, past_spend
 from model_training.baselines.task import Task as Known
 from model_training.baselines.task import UnfitError, decisions, make_task
-from model_training.config import TrainConfig, load_train_config
-from model_training.dataset import TrainingSet
-from model_training.evaluation import score_rows
-from model_training.metrics import Floats, Outcome, measure
-from model_training.quality.protocol import check_fits, same_platform
-from model_training.quality.terminal import table
-from model_training.stages import fit_heads
-from model_training.task import prepare
-from model_training.tier_fit import fit_tiers
+from model_training.data import dataset
+from model_training.data.dataset import TrainingSet
+from model_training.data.tier_fit import fit_tiers
+from model_training.evaluation.bundle_metrics import score_rows
+from model_training.evaluation.metrics import Floats, Outcome, measure
+from model_training.evaluation.protocol import check_fits, same_platform
+from model_training.finetuning.config import TrainConfig, load_train_config
+from model_training.finetuning.phases import fit_heads
+from model_training.finetuning.task import prepare
+from model_training.report.terminal import table
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.spec import Head
 from ulvspark.history.text import render
-from ulvspark.model.decisions import Decisions, read_outputs
+from ulvspark.model.parts.predictions import Decisions, read_outputs
 from ulvspark.model.predictor import Predictor
 
 SHOWN = {"spearman": "Spearman", "top20_auc": "AUC, top 20 %", "churn_auc": "AUC, leaving"}

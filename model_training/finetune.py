@@ -13,22 +13,22 @@ from pathlib import Path
 
 from transformers import TrainerCallback, set_seed
 
-from model_training.bundling import BUNDLE, publish, save_bundle
-from model_training.config import TrainConfig, load_train_config
-from model_training.curves import draw_curves
-from model_training.devices import peak_memory_gb, processes
-from model_training.metrics import Metric
-from model_training.platforms import read_platforms
-from model_training.report import Report, read_report
-from model_training.runs import run_folder
-from model_training.stages import check_tuning, fit_heads, tune
-from model_training.task import Task, prepare
-from model_training.training import Trained
-from model_training.tuning.freezing import count_parameters
+from model_training.data.platforms import read_platforms
+from model_training.evaluation.metrics import Metric
+from model_training.finetuning.bundling import BUNDLE, publish, save_bundle
+from model_training.finetuning.config import TrainConfig, load_train_config
+from model_training.finetuning.freezing import count_parameters
+from model_training.finetuning.phases import check_tuning, fit_heads, tune
+from model_training.finetuning.task import Task, prepare
+from model_training.finetuning.training import Trained
+from model_training.runs.curves import draw_curves
+from model_training.runs.devices import peak_memory_gb, processes
+from model_training.runs.folders import run_folder
+from model_training.runs.summary import Report, read_report
+from ulvspark.contract.disk import told_when_full
 from ulvspark.contract.errors import DONE, run_as_job
-from ulvspark.model.agreement import describe
-from ulvspark.model.disk import told_when_full
-from ulvspark.model.network import UserValueNetwork
+from ulvspark.model.bundle.serving_precision import describe
+from ulvspark.model.network.network import UserValueNetwork
 
 CURVES = "curves.png"
 

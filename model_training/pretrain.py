@@ -20,25 +20,25 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 
-from model_training.arguments import training_arguments
-from model_training.bases import base_files, load_base, resolve_base
-from model_training.dataset import cut_date, read_training_set
-from model_training.devices import chosen_precision, processes
-from model_training.ordering import OrderedTrainer
+from model_training.data.dataset import cut_date, read_training_set
+from model_training.data.ordering import OrderedTrainer
+from model_training.finetuning.arguments import training_arguments
+from model_training.finetuning.bases import base_files, load_base, resolve_base
+from model_training.finetuning.freezing import build_optimiser
 from model_training.pretraining.config import PretrainConfig
 from model_training.pretraining.denoising import DenoisingAutoencoder, Noise
 from model_training.pretraining.masking import Masking, load_masked_model
 from model_training.pretraining.texts import Corpus, read_corpus
-from model_training.progress import Progress
-from model_training.runs import latest_checkpoint
-from model_training.tuning.freezing import build_optimiser
+from model_training.runs.devices import chosen_precision, processes
+from model_training.runs.folders import latest_checkpoint
+from model_training.runs.progress import Progress
 from ulvspark.contract.config import load_config
+from ulvspark.contract.disk import told_when_full
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import TrainingSetMeta
-from ulvspark.model.disk import told_when_full
-from ulvspark.model.manifest import digest
-from ulvspark.model.quiet import quiet_transformers
-from ulvspark.model.tokenizing import check_fit, load_tokenizer
+from ulvspark.model.bundle.manifest import digest
+from ulvspark.model.encoder.quiet import quiet_transformers
+from ulvspark.model.encoder.tokenizing import check_fit, load_tokenizer
 
 REPORT = "pretraining.json"
 

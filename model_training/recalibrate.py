@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model_training import dataset
-from model_training.blending import unseen
+from model_training.blending import held_out_predictions
 from model_training.blending.calibrate import fit_calibration
 from model_training.blending.config import BlendConfig
 from model_training.blending.evidence import EVIDENCE, served
+from model_training.blending.held_out_predictions import Unseen
 from model_training.blending.renewal import (
     calibration_windows,
     check_same_data,
@@ -27,14 +27,14 @@ from model_training.blending.renewal import (
     renew,
     trained_until,
 )
-from model_training.blending.unseen import Unseen
-from model_training.dataset import Rows, TrainingSet
-from model_training.examples import take
+from model_training.data import dataset
+from model_training.data.dataset import Rows, TrainingSet
+from model_training.data.examples import take
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.model import bundle
-from ulvspark.model.blend import blend
-from ulvspark.model.bundle import Manifest
+from ulvspark.model.bundle import bundle
+from ulvspark.model.bundle.bundle import Manifest
+from ulvspark.model.parts.blend import blend
 from ulvspark.model.predictor import Predictor
 
 MIN_ROWS = 50
@@ -78,9 +78,9 @@ def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, co
     windows = calibration_windows(training_set.rows["as_of_date"], config.calibration.days)
     rows = _measurable(manifest, training_set, windows)
     users = training_set.rows.iloc[rows]["user_id"].nunique()
-    vectors = unseen.encode(predictor, training_set.rows.iloc[rows])
+    vectors = held_out_predictions.encode(predictor, training_set.rows.iloc[rows])
     outcome = take(training_set.outcome(manifest.tiers), rows)
-    seen = Unseen(outcome, unseen.predict(scorer, vectors, training_set, rows))
+    seen = Unseen(outcome, held_out_predictions.predict(scorer, vectors, training_set, rows))
     prediction = blend(seen.predictions, scorer.weights)
     calibration = fit_calibration(prediction, outcome, windows, users, config.calibration.coverage)
     before, after = (served(seen, scorer.weights, each, manifest.tiers)

@@ -18,7 +18,7 @@ from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 
 if TYPE_CHECKING:
-    from model_training.searching import Search
+    from model_training.finetuning.searching import Search
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if find_spec("optuna") is None:
         raise ExpectedError("a search needs the extra tune; run `pip install 'ulvspark[tune]'`")
-    from model_training.searching import Search, SearchConfig  # noqa: PLC0415 - optuna is an extra
+    from model_training.finetuning.searching import Search, SearchConfig  # noqa: PLC0415 - optuna is an extra
 
     config = load_config(SearchConfig, args.config, args.overrides)
     base = Path(args.config).parent / config.train

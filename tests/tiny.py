@@ -10,12 +10,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.features import feature_names
-from ulvspark.model import bundle
-from ulvspark.model.backbone import load_backbone
-from ulvspark.model.batching import Tokens
-from ulvspark.model.bundle import BundleFacts
-from ulvspark.model.network import UserValueNetwork, build_network
-from ulvspark.model.tokenizing import load_tokenizer
+from ulvspark.model.bundle import bundle
+from ulvspark.model.bundle.bundle import BundleFacts
+from ulvspark.model.encoder.backbone import load_backbone
+from ulvspark.model.encoder.batching import Tokens
+from ulvspark.model.encoder.tokenizing import load_tokenizer
+from ulvspark.model.network.network import UserValueNetwork, build_network
 
 SENTENCE = (
     "customer from bought returned viewed clicked put in cart searched reviewed something usual price below above "

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from model_training.config import TrainConfig, load_train_config
+from model_training.finetuning.config import TrainConfig, load_train_config
 from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population

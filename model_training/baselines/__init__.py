@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from model_training.baselines import bgnbd, boosting, linear, past_share, past_spend, rfm
 from model_training.baselines.task import Task, UnfitError
-from ulvspark.model.decisions import Decisions
+from ulvspark.model.parts.predictions import Decisions
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from scipy.special import betaln, expit, gammaln, hyp2f1
 
 from model_training.baselines.linear import probabilities
 from model_training.baselines.task import Floats, Task, UnfitError, decisions, numbers
-from model_training.dataset import TrainingSet
-from ulvspark.model.decisions import Decisions
+from model_training.data.dataset import TrainingSet
+from ulvspark.model.parts.predictions import Decisions
 
 DAYS_PER_UNIT = 7.0
 """Weeks, as in the paper: numbers near 1 help the optimiser."""

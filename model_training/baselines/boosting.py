@@ -11,8 +11,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GroupShuffleSplit
 
 from model_training.baselines.task import Floats, Task, UnfitError, decisions, two_classes
-from model_training.dataset import TrainingSet
-from ulvspark.model.decisions import Decisions
+from model_training.data.dataset import TrainingSet
+from ulvspark.model.parts.predictions import Decisions
 
 # Chosen on Online Retail II's validation cut.
 SETTINGS = {

@@ -6,8 +6,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model_training.baselines.task import Floats, Task, decisions, nearest_window, numbers, two_classes
-from model_training.dataset import TrainingSet
-from ulvspark.model.decisions import Decisions
+from model_training.data.dataset import TrainingSet
+from ulvspark.model.parts.predictions import Decisions
 
 
 def log_rfm(part: TrainingSet, window: int) -> Floats:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from model_training.baselines.task import Floats, Task, UnfitError, decisions, numbers
-from ulvspark.model.decisions import Decisions
+from ulvspark.model.parts.predictions import Decisions
 
 
 def below_reference(task: Task) -> Decisions:

@@ -4,8 +4,8 @@ import numpy as np
 
 from model_training.baselines.linear import probabilities
 from model_training.baselines.task import Floats, Task, decisions, nearest_window, numbers
-from model_training.dataset import TrainingSet
-from ulvspark.model.decisions import Decisions
+from model_training.data.dataset import TrainingSet
+from ulvspark.model.parts.predictions import Decisions
 
 
 def predict(task: Task) -> Decisions:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from model_training.baselines.task import Floats, Task, decisions, numbers, two_classes
-from model_training.dataset import TrainingSet
-from ulvspark.model.decisions import Decisions
+from model_training.data.dataset import TrainingSet
+from ulvspark.model.parts.predictions import Decisions
 
 
 def predict(task: Task) -> Decisions:

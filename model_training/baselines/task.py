@@ -6,11 +6,11 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from model_training.dataset import TrainingSet, restrict
-from model_training.metrics import Outcome
+from model_training.data.dataset import TrainingSet, restrict
+from model_training.evaluation.metrics import Outcome
 from ulvspark.contract.schema import LABELS
 from ulvspark.contract.spec import TierSpec
-from ulvspark.model.decisions import Decisions
+from ulvspark.model.parts.predictions import Decisions
 
 Floats = npt.NDArray[np.float64]
 

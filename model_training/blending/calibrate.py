@@ -8,16 +8,16 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logit
 
-from model_training.metrics import Floats, Outcome
-from ulvspark.model.calibration import (
+from model_training.evaluation.metrics import Floats, Outcome
+from ulvspark.model.network.heads import Spend
+from ulvspark.model.parts.calibration import (
     SMALLEST,
     Calibration,
     ProbabilityCalibration,
     SpendCalibration,
     TierCalibration,
 )
-from ulvspark.model.decisions import Prediction
-from ulvspark.model.heads import Spend
+from ulvspark.model.parts.predictions import Prediction
 
 SLOPES = (0.05, 20.0)
 LEVEL_DEVIATION = 0.3

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from model_training.blending.unseen import Unseen
-from model_training.metrics import Outcome
-from model_training.quality.measures import measured
-from model_training.weighted import ones
+from model_training.blending.held_out_predictions import Unseen
+from model_training.evaluation.measures import measured
+from model_training.evaluation.metrics import Outcome
+from model_training.evaluation.weighted import ones
 from ulvspark.contract.spec import TierSpec
-from ulvspark.model.blend import Weights, blend
-from ulvspark.model.calibration import Calibration
-from ulvspark.model.decisions import Decisions, in_currency
+from ulvspark.model.parts.blend import Weights, blend
+from ulvspark.model.parts.calibration import Calibration
+from ulvspark.model.parts.predictions import Decisions, in_currency
 
 EVIDENCE = (
     "spearman", "gini", "top20_auc", "churn_auc", "tier_f1", "tier_calibration", "churn_calibration", "total_ratio",
     "coverage", "price_spearman",
 )  # fmt: skip
-"""Names in ``model_training.quality.measures``."""
+"""Names in ``model_training.evaluation.measures``."""
 
 
 def evidence(

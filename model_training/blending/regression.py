@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from model_training.metrics import Floats, Outcome
+from model_training.evaluation.metrics import Floats, Outcome
 from ulvspark.contract.spec import Head
-from ulvspark.model.heads import SIGMA_RANGE
-from ulvspark.model.linear import Linear, Regression, statistics
+from ulvspark.model.network.heads import SIGMA_RANGE
+from ulvspark.model.parts.linear import Linear, Regression, statistics
 
 
 def fit_linear(rfm: Floats, outcome: Outcome, heads: tuple[Head, ...]) -> Linear:

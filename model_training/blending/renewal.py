@@ -5,12 +5,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from model_training.dataset import TrainingSet
+from model_training.data.dataset import TrainingSet
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.bundle import BundleFacts, Manifest
-from ulvspark.model.manifest import check_currency
+from ulvspark.model.bundle.bundle import BundleFacts, Manifest
+from ulvspark.model.bundle.manifest import check_currency
+from ulvspark.model.bundle.store import open_store
 from ulvspark.model.predictor import Predictor
-from ulvspark.model.store import open_store
 
 
 def renew(models: str, model: str, make: Callable[[Path, Path], Manifest]) -> str:

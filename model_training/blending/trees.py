@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.blending.config import TreeConfig
-from model_training.dataset import Rows
-from model_training.metrics import Floats, Outcome
+from model_training.data.dataset import Rows
+from model_training.evaluation.metrics import Floats, Outcome
 from ulvspark.contract.spec import Head
-from ulvspark.model.gbm import Gbm, Spread, Target
-from ulvspark.model.heads import SIGMA_RANGE
+from ulvspark.model.network.heads import SIGMA_RANGE
+from ulvspark.model.parts.trees import Gbm, Spread, Target
 
 OBJECTIVES: dict[Target, str] = {
     "tier": "multiclass",

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from model_training import weighted
 from model_training.blending.calibrate import fit_probability
-from model_training.metrics import Outcome
+from model_training.evaluation import weighted
+from model_training.evaluation.metrics import Outcome
 from ulvspark.contract.spec import Head
-from ulvspark.model.blend import NETWORK_ALONE, Part, Weights, blend
-from ulvspark.model.decisions import Prediction
+from ulvspark.model.parts.blend import NETWORK_ALONE, Part, Weights, blend
+from ulvspark.model.parts.predictions import Prediction
 
 SMALLEST = 1e-12
 

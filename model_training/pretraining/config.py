@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from model_training.config import Optimiser
+from model_training.finetuning.config import Optimiser
 from ulvspark.contract.config import Strict
 from ulvspark.contract.spec import TextSpec
 

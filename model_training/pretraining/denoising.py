@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerBase
 from model_training.pretraining.texts import Corpus
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
-from ulvspark.model.batching import pad
-from ulvspark.model.text_reader import pool
-from ulvspark.model.tokenizing import tokenize
+from ulvspark.model.encoder.batching import pad
+from ulvspark.model.encoder.text_encoder import pool
+from ulvspark.model.encoder.tokenizing import tokenize
 
 IGNORED = -100
 

@@ -13,8 +13,8 @@ from transformers import (
 
 from model_training.pretraining.texts import Corpus
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.batching import pad
-from ulvspark.model.quiet import quiet_transformers
+from ulvspark.model.encoder.batching import pad
+from ulvspark.model.encoder.quiet import quiet_transformers
 
 
 def load_masked_model(place: str, tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedModel, bool]:

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from model_training.dataset import TrainingSet, held_out
+from model_training.data.dataset import TrainingSet, held_out
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, render
-from ulvspark.model.batching import Tokens
-from ulvspark.model.tokenizing import tokenize
+from ulvspark.model.encoder.batching import Tokens
+from ulvspark.model.encoder.tokenizing import tokenize
 
 Rows = npt.NDArray[np.int64]
 

@@ -153,7 +153,7 @@ QUARANTINE = Table(
 )
 """Rows that were not loaded, with the first run that met them.
 
-``reason`` is one of ``ulvspark.history.quarantine``; ``source_row`` is JSON. Equal rows stand here once; ``ulv_runs``
+``reason`` is one of ``ulvspark.intake.quarantine``; ``source_row`` is JSON. Equal rows stand here once; ``ulv_runs``
 counts them every time.
 """
 

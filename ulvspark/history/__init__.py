@@ -1,4 +1,1 @@
-"""Tables in: source mapping, quarantine, behaviour as of a date, labels, and the text BERT reads.
-
-``text``, ``population`` and ``features`` are plain Python: training and serving import them without Spark.
-"""
+"""What users did as of a date: timelines, numbers, recent events, text and labels. No I/O of its own."""

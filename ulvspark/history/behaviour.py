@@ -17,10 +17,10 @@ from ulvspark.contract.schema import CODED, HISTORY_TYPE, TIMELINES
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.days import local_day, local_midnight
-from ulvspark.history.last_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.numbers import TEN_THOUSANDTHS, numbers
 from ulvspark.history.packing import pack, parts, unpack
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
+from ulvspark.history.recent_events import hashes, histories, last_events, records, sequences, text_keys
 from ulvspark.history.text import LOOKED_AT
 from ulvspark.history.timelines import Timelines, day_number, newest_first, whole_users
 

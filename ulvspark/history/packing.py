@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ulvspark.contract.schema import PACKED
 from ulvspark.history.byte_columns import as_bytes, from_bytes
-from ulvspark.history.last_events import ordinals
+from ulvspark.history.recent_events import ordinals
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines
 
 KINDS = {name: np.dtype(width) for name, width in PACKED.items()}

@@ -11,10 +11,10 @@ import torch
 
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
-from ulvspark.model import agreement, bundle, golden
-from ulvspark.model.bundle import Bundle, Manifest
-from ulvspark.model.decisions import Decisions
-from ulvspark.model.serving import scorer
+from ulvspark.model.bundle import bundle, golden_users, serving_precision
+from ulvspark.model.bundle.bundle import Bundle, Manifest
+from ulvspark.model.bundle.loading import scorer
+from ulvspark.model.parts.predictions import Decisions
 
 __all__ = ["Decisions", "Predictor"]
 
@@ -26,7 +26,7 @@ class Predictor:
         self.manifest: Manifest = loaded.manifest
         self._folder = folder
         manifest = loaded.manifest
-        precision = manifest.precision if device.type == "cpu" else agreement.on_gpu(manifest)
+        precision = manifest.precision if device.type == "cpu" else serving_precision.on_gpu(manifest)
         self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, precision, device)
         self.scorer = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
 
@@ -62,7 +62,7 @@ class Predictor:
     def self_test(self) -> None:
         """Score the bundle's golden users again.
 
-        Raises ExpectedError where a text or token id differs at all, a score by more than ``golden.TOLERANCE``, or the
-        served precision by more than ``golden.ROUNDED``.
+        Raises ExpectedError where a text or token id differs at all, a score by more than ``golden_users.TOLERANCE``,
+        or the served precision by more than ``golden_users.ROUNDED``.
         """
-        golden.check(self._folder / golden.GOLDEN, self.manifest, self.reader, self.scorer)
+        golden_users.check(self._folder / golden_users.GOLDEN, self.manifest, self.reader, self.scorer)

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
-from ulvspark.model.decisions import Decisions
-from ulvspark.model.scorer import Scorer
+from ulvspark.model.inference.scorer import Scorer
+from ulvspark.model.parts.predictions import Decisions
 from ulvspark.scoring import workers
 from ulvspark.scoring.vectors import vectors_of
 

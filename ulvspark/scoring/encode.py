@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
-from ulvspark.model.events import Events
-from ulvspark.model.sequence import read_events
+from ulvspark.model.network.event_arrays import Events
+from ulvspark.model.network.sequence import read_events
 from ulvspark.scoring import workers
 from ulvspark.scoring.throughput import Throughput
 from ulvspark.scoring.vectors import bytes_of

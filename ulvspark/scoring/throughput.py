@@ -9,7 +9,7 @@ from typing import Self
 
 from pyspark import Accumulator, SparkContext
 
-from ulvspark.model import bare
+from ulvspark.model.encoder import bare
 from ulvspark.scoring import workers
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TierSpec
-from ulvspark.model.manifest import Manifest
+from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.scoring.quotas import QuotaRule
 
 Costs = dict[str, dict[str, FiniteFloat]]

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from pyspark import SparkContext, SparkFiles, TaskContext
 
-from ulvspark.model.scorer import Scorer
-from ulvspark.model.sequence import EventEncoder
-from ulvspark.model.serving import load_event_encoder, load_scorer
-from ulvspark.model.text_vectors import TextVectors
+from ulvspark.model.bundle.loading import load_event_encoder, load_scorer
+from ulvspark.model.inference.scorer import Scorer
+from ulvspark.model.network.sequence import EventEncoder
+from ulvspark.model.network.text_vectors import TextVectors
 
 if TYPE_CHECKING:
     from ulvspark.model.predictor import Predictor

@@ -1,0 +1,1 @@
+"""The training set: read from Delta, split by date and user, made into batches."""

@@ -1,0 +1,1 @@
+"""How good a saved bundle is: measures, their uncertainty, segments, and the truth of a simulation."""

@@ -1,0 +1,69 @@
+"""Which users are looked at apart: new ones, those who ordered once, countries, and how long ago they last bought."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from model_training.evaluation.metrics import Outcome
+from ulvspark.model.parts.predictions import Decisions
+
+NEW_DAYS = 91
+RECENCY_BANDS = (31, 91, 183)
+SMALLEST = 50
+"""Users that a segment needs to be reported."""
+COUNTRIES = 5
+
+Members = npt.NDArray[np.bool_]
+
+
+def segments(rows: pd.DataFrame) -> dict[tuple[str, str], Members]:
+    """Who of ``rows`` (one date of the training set) is in each segment, by group and name."""
+    new, orders = rows["tenure_days"] <= NEW_DAYS, rows["orders"]
+    found = {
+        ("tenure", f"first seen within {NEW_DAYS} days"): new,
+        ("tenure", "known for longer"): ~new,
+        ("orders", "one order"): orders == 1,
+        ("orders", "two or more orders"): orders >= 2,
+    }
+    found |= {("last purchase", name): members for name, members in _recency_bands(rows["recency_days"]).items()}
+    found |= {("country", name): members for name, members in _countries(rows["history"]).items()}
+    return {key: np.asarray(members, dtype=np.bool_) for key, members in found.items()}
+
+
+def _recency_bands(days: "pd.Series[float]") -> dict[str, "pd.Series[bool]"]:
+    edges = [0, *RECENCY_BANDS]
+    bands = {
+        f"{low or 1} to {high - 1} days ago": (days >= low) & (days < high)
+        for low, high in zip(edges, RECENCY_BANDS, strict=False)
+    }
+    return bands | {f"{edges[-1]} or more days ago": days >= edges[-1]}
+
+
+def _countries(histories: "pd.Series[Any]") -> dict[str, "pd.Series[bool]"]:
+    """The greatest countries and all others together; nothing where there is one country or none is known."""
+    country = histories.map(_country)
+    counts = country.value_counts()
+    greatest = counts[counts >= SMALLEST].index[:COUNTRIES]
+    if country.nunique() < 2:
+        return {}
+    apart = {str(name): country == name for name in greatest}
+    return apart | {"other or unknown": ~country.isin(greatest)}
+
+
+def _country(history: Mapping[str, Any] | None) -> str | None:
+    return dict((history or {}).get("profile") or {}).get("country")
+
+
+def outcome_of(outcome: Outcome, members: Members) -> Outcome:
+    """What the ``members`` did."""
+    return Outcome(
+        outcome.spend[members], outcome.churned[members], outcome.tier[members], outcome.price_sensitivity[members]
+    )
+
+
+def scores_of(scores: Decisions, members: Members) -> Decisions:
+    """What was predicted of the ``members``."""
+    return Decisions(**{name: None if each is None else each[members] for name, each in vars(scores).items()})

@@ -1,1 +1,0 @@
-"""How good a saved bundle is: measures, their uncertainty, segments, and the report."""

@@ -1,0 +1,1 @@
+"""The evaluation as a page, in the terminal and as files."""

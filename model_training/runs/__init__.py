@@ -1,0 +1,1 @@
+"""A training run on its machine: its folder, devices, progress, trackers and summary."""

@@ -1,1 +1,0 @@
-"""Which weights learn, and how fast: freezing, layer-wise learning rates, adapters."""

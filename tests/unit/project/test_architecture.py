@@ -1,0 +1,97 @@
+"""The layout: who may import whom, and what must load where Spark or torch is missing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+MAY_IMPORT = {
+    "ulvspark.contract": {"ulvspark.contract"},
+    "ulvspark.intake": {"ulvspark.contract", "ulvspark.intake"},
+    "ulvspark.history": {"ulvspark.contract", "ulvspark.history"},
+    "ulvspark.model": {"ulvspark.contract", "ulvspark.history", "ulvspark.model"},
+    "ulvspark.scoring": {"ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring"},
+    "ulvspark.simulation": {"ulvspark.contract", "ulvspark.simulation"},
+    "ulvspark.warehouse": {"ulvspark.contract", "ulvspark.warehouse"},
+    "model_training": {
+        "ulvspark.contract", "ulvspark.history", "ulvspark.model", "model_training",
+    },
+}  # fmt: skip
+
+
+def modules_of(room: str) -> list[Path]:
+    return sorted((ROOT / room.replace(".", "/")).rglob("*.py"))
+
+
+def project_imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return {name for name in names if name.split(".")[0] in {"ulvspark", "model_training", "jobs"}}
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "ulvspark" else parts[0]
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_the_rooms_beneath_it(room):
+    assert modules_of(room)
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules_of(room)
+        for name in project_imports(path)
+        if name != "ulvspark" and room_of(name) not in MAY_IMPORT[room]
+    }
+    assert not wrong
+
+
+def import_without(blocked: str, modules: list[str]) -> subprocess.CompletedProcess[str]:
+    code = f"import sys, importlib; sys.modules[{blocked!r}] = None\nfor m in {modules!r}: importlib.import_module(m)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def dotted(paths: list[Path]) -> list[str]:
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+
+
+def test_training_and_the_predictor_load_without_spark():
+    paths = [*modules_of("ulvspark.contract"), *modules_of("ulvspark.model"), *modules_of("model_training")]
+    paths += [ROOT / f"ulvspark/history/{name}.py" for name in ("text", "population", "features")]
+    finished = import_without("pyspark", [name for name in dotted(paths) if not name.endswith("__main__")])
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_what_runs_for_everyone_loads_without_what_reads_texts():
+    finished = import_without("transformers", ["ulvspark.scoring.encode", "ulvspark.scoring.decide"])
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_contract_loads_without_torch():
+    finished = import_without("torch", dotted(modules_of("ulvspark.contract")))
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_only_the_warehouse_speaks_of_delta():
+    strangers = [
+        str(path.relative_to(ROOT))
+        for room in (
+            "ulvspark.contract",
+            "ulvspark.intake",
+            "ulvspark.history",
+            "ulvspark.model",
+            "ulvspark.scoring",
+            "ulvspark.simulation",
+        )
+        for path in modules_of(room)
+        if any(line.startswith(("import delta", "from delta")) for line in path.read_text().splitlines())
+    ]
+    assert strangers == []

@@ -1,0 +1,212 @@
+"""A company's own tables, read where they are and mapped to events, products, users and quarantine."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial, reduce
+from pathlib import Path
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from ulvspark.contract import schema
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import ReadFrom, SourceConfig, TableMapping
+from ulvspark.intake import mapping as maps
+from ulvspark.intake.identity import content_hash, mark_superseded, settle_identity
+from ulvspark.intake.price_stamps import PRICE_STAMPS
+from ulvspark.intake.quarantine import (
+    PRODUCT_RULES,
+    USER_RULES,
+    Rules,
+    event_rules,
+    first_reason,
+    is_quarantined,
+    quarantine_rows,
+)
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A source in the contract's columns; nothing is read before the first action.
+
+    ``events`` lack the price stamps. ``outcomes`` counts rows: target, outcome (null for good rows, otherwise one of
+    ``ulvspark.intake.quarantine``), rows. The frames share staged rows, so each source is read once; call
+    ``release`` when done.
+    """
+
+    events: DataFrame
+    products: DataFrame
+    users: DataFrame
+    quarantine: DataFrame
+    outcomes: DataFrame
+    staged: tuple[DataFrame, ...]
+
+    def release(self) -> None:
+        for frame in self.staged:
+            frame.unpersist()
+
+
+def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clock: datetime, run_id: str) -> Mapped:
+    """Map every table of ``source``; relative paths lie under ``source_root``.
+
+    ``clock`` (an aware datetime) is when the load happens: later events are in the future. Raises ExpectedError for a
+    source table, column or type that is missing.
+    """
+    stage = partial(_stage, spark, source_root, source.time_zone)
+    complete = partial(maps.complete_events, time_zone=source.time_zone, clock=clock)
+    events = stage(source.events, maps.EVENTS, event_rules(source.currency), complete)
+    products = stage(_given(source.products), maps.PRODUCTS, PRODUCT_RULES)
+    users = stage(_given(source.users), maps.USERS, USER_RULES)
+    staged = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
+    bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in staged.items()]
+    return Mapped(
+        _good(events).select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
+        _good(products).withColumnRenamed("content_hash", "text_hash").select(*schema.PRODUCTS.names),
+        _good(users).select(*schema.USERS.names),
+        reduce(DataFrame.union, bad),
+        reduce(DataFrame.union, [_outcomes(frame, name) for name, frame in staged.items()]),
+        tuple(staged.values()),
+    )
+
+
+def _given(mapping: TableMapping | None) -> tuple[TableMapping, ...]:
+    return () if mapping is None else (mapping,)
+
+
+def _good(staged: DataFrame) -> DataFrame:
+    return staged.where(F.col("outcome").isNull())
+
+
+def _outcomes(staged: DataFrame, target: str) -> DataFrame:
+    return staged.groupBy(F.lit(target).alias("target"), "outcome").agg(F.count("*").alias("rows"))
+
+
+def _stage(
+    spark: SparkSession,
+    source_root: str,
+    time_zone: str,
+    mappings: Sequence[TableMapping],
+    target: maps.Target,
+    rules: Rules,
+    complete: Callable[[DataFrame], DataFrame] = lambda mapped: mapped,
+) -> DataFrame:
+    """All rows of a contract table with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``."""
+    (key,) = target.table.key
+    judged = [_nothing(spark, target)]
+    for mapping in mappings:
+        mapped = maps.map_table(read_table(spark, mapping, source_root, target.table.name), mapping, target, time_zone)
+        judged.append(_judge(complete(mapped), mapping, target, rules, len(mappings) > 1))
+    settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), judged), key)
+    source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
+    # Not in memory: what has no place there comes back from disk in blocks as large as a task's rows.
+    return settled.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
+
+
+def _nothing(spark: SparkSession, target: maps.Target) -> DataFrame:
+    """No rows, so that a table which the source lacks goes the same way as any other."""
+    made = "content_hash STRING, outcome STRING, source_table STRING, source_row STRING"
+    columns = ", ".join(f"{name} {kind}" for name, kind in target.columns.items())
+    return spark.createDataFrame([], f"{columns}, {made}")
+
+
+def _judge(
+    mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules, beside_others: bool
+) -> DataFrame:
+    (key,) = target.table.key
+    content = [name for name in target.table.names if name in target.columns and name != key]
+    judged = mapped.withColumns({"outcome": first_reason(rules), "content_hash": content_hash(mapped, content)})
+    # Whole source rows are written only where they may still be needed: most rows are good.
+    settled = mapping.latest_by is not None and not beside_others
+    may_contradict = F.lit(False) if settled else F.col(key).isNotNull()
+    source_row = F.to_json("source_row", {"ignoreNullFields": "false"})
+    kept = judged.withColumns(
+        {
+            "source_table": F.lit(mapping.read.name),
+            "source_row": F.when(F.col("outcome").isNotNull() | may_contradict, source_row),
+        }
+    )
+    kept = kept if mapping.latest_by is None else mark_superseded(kept, key)
+    return kept.drop("unparsable", "latest")
+
+
+def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, target: str) -> DataFrame:
+    """The source table of a mapping to ``target``. Raises ExpectedError when it is not there or cannot be read."""
+    read = mapping.read
+    reader = spark.read.format(read.format).options(**reader_options(read))
+    try:
+        if read.path is not None:
+            return reader.load(_address(read.path, source_root))
+        return reader.load() if read.format == "jdbc" else reader.table(read.table or "")
+    except (PySparkException, Py4JJavaError) as error:
+        raise ExpectedError(
+            f"{target}: source table {mapping.read.name} ({read.format}) cannot be read: {_first_line(error)}"
+            f"{_beside(read, source_root)}"
+        ) from None
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around the first action on what ``read_source`` gives: damaged files and null keys show themselves only there.
+
+    Raises ExpectedError saying which it is.
+    """
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        said = _first_line(error)
+        if "FAILED_READ_FILE" in said:
+            raise ExpectedError(f"a source table cannot be read to its end: {said}") from None
+        if "NULL_MAP_KEY" in said:
+            raise ExpectedError("a map in a mapping has a key that is null in some row; use coalesce() there") from None
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    message = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else str(error)
+    return str(message).splitlines()[0]
+
+
+def reader_options(read: ReadFrom) -> dict[str, str]:
+    """Options for Spark's reader, with ``${NAME}`` filled from the environment.
+
+    CSV files have a header unless told otherwise, and their values stay text: the contract's types decide.
+    Raises ExpectedError for a variable that is not set.
+    """
+    options = {name: _filled(name, value) for name, value in read.options.items()}
+    if read.format == "csv":
+        return {"header": "true", **options}
+    if read.format == "jdbc" and read.table is not None:
+        return {"dbtable": read.table, **options}
+    return options
+
+
+def _filled(option: str, value: str) -> str:
+    missing = [name for name in _VARIABLE.findall(value) if name not in os.environ]
+    if missing:
+        raise ExpectedError(f"option {option}: the environment has no variable {', '.join(missing)}; set it")
+    return _VARIABLE.sub(lambda found: os.environ[found.group(1)], value)
+
+
+def _address(path: str, source_root: str) -> str:
+    absolute = "://" in path or path.startswith("/")
+    return path if absolute else f"{source_root.rstrip('/')}/{path}"
+
+
+def _beside(read: ReadFrom, source_root: str) -> str:
+    """What the folder of a missing local file holds instead."""
+    if read.path is None or "://" in (address := _address(read.path, source_root)):
+        return ""
+    folder = Path(address).parent
+    if not folder.is_dir():
+        return f"; there is no folder {folder}"
+    names = sorted(entry.name for entry in folder.iterdir())
+    return f"; {folder} holds: {', '.join(names[:20]) or 'nothing'}"

@@ -1,0 +1,49 @@
+"""The base encoder, loaded without remote code."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.model.encoder.quiet import quiet_transformers
+
+
+def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The base encoder of a folder (or a name in the local Hugging Face cache), without a pooler.
+
+    Weights that are stored as ``dtype`` are mapped into memory: the processes of a host share one copy.
+    Raises ExpectedError where it is not there, has no safetensors weights, needs code of its own or lacks weights.
+    """
+    try:
+        with quiet_transformers():
+            backbone, report = AutoModel.from_pretrained(
+                str(name_or_folder),
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ExpectedError(f"cannot load the base model {name_or_folder}: {reason}") from error
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ExpectedError(f"the base model {name_or_folder} lacks weights, {missing[0]} first; give a complete one")
+    if hasattr(backbone, "pooler"):
+        # We pool ourselves; weights that never get a gradient would stop distributed training.
+        backbone.pooler = None
+    return backbone  # type: ignore[no-any-return]
+
+
+def max_positions(backbone: nn.Module) -> int | None:
+    """The longest input the base encoder can read, in tokens; None where its configuration states none."""
+    config: Any = backbone.config
+    stated = getattr(config, "max_position_embeddings", None)
+    if stated is None:
+        return None
+    # RoBERTa numbers positions from its padding id + 1.
+    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return int(stated) - offset

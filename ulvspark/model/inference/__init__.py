@@ -1,0 +1,1 @@
+"""A loaded bundle at work: histories to vectors, vectors and numbers to scores."""
