@@ -14,8 +14,8 @@ from pyspark.sql.types import IntegerType
 
 from benchmarks import contenders
 from benchmarks.texts import Users
+from ulvspark.history.byte_columns import rows_as_bytes, rows_from_bytes
 from ulvspark.history.population import Population
-from ulvspark.scoring.vectors import bytes_of, vectors_of
 
 SCHEMA = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"
 READ = ("profile", "events", "numbers")
@@ -80,9 +80,12 @@ def _arrow(
         new = frame["vector"].isna().to_numpy()
         if new.any():
             made = encode(frame.loc[new, "profile"].tolist(), frame.loc[new, "events"].tolist())
-            frame.loc[new, "vector"] = pd.Series(bytes_of(made).to_pylist(), index=frame.index[new], dtype=object)
+            frame.loc[new, "vector"] = pd.Series(rows_as_bytes(made).to_pylist(), index=frame.index[new], dtype=object)
         tier = contenders.tiers(
-            bundle, vectors_of(pa.array(frame["vector"], pa.binary())), frame["numbers"], population
+            bundle,
+            rows_from_bytes(pa.array(frame["vector"], pa.binary()), np.dtype("<f4")),
+            frame["numbers"],
+            population,
         )
         yield pa.record_batch({
             "id": batch.column("id"),

@@ -4,7 +4,7 @@
 
 Three runs of jobs/score_users.py, each a process of its own, on a copy of a loaded warehouse: of DATE with nothing kept
 but vectors of texts; of the day after, before which a share of the users bought once more; and of the next day, when no
-user's vector is left, as with a new model over the same texts. Prints the seconds of each stage, the rates, what was
+user's vector is left, as with a new model over the same texts. Prints the seconds of each step, the rates, what was
 read and reused, and the memory of a run's processes together (proportional set size, so that shared pages count once).
 
 Before them the usual recipe (benchmarks.contenders) reads --usual users with all cores; what it would need for all
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         anew = night(warehouse, args.models, as_of + timedelta(days=2))
     found = {"first": first, "second": second, "new model's": anew}
     for each in found.values():
-        each["metrics"] |= beside(usual, each["counts"]["scored"], each["metrics"]["seconds_total"])
+        each["metrics"] |= beside(usual, each["counts"]["scored"], sum(each["seconds"].values()))
     sys.stdout.write(table(found))
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.contenders import predictor
 from ulvspark.contract.schema import CODED
+from ulvspark.history.byte_columns import rows_as_bytes, rows_from_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.population import Population
 from ulvspark.history.recent_events import RECORD, sequences
@@ -21,7 +22,6 @@ from ulvspark.model.inference.reader import EventReader
 from ulvspark.model.network.event_arrays import Events
 from ulvspark.model.network.sequence import read_events
 from ulvspark.model.network.text_vectors import TextVectors
-from ulvspark.scoring.vectors import bytes_of, vectors_of
 
 MEAN_EVENTS, SIGMA = 19, 0.8
 """Of what users did; of the most active ones only the last events are read."""
@@ -94,7 +94,7 @@ def _tiers(
 
 def _vectors(batches: Iterator[pa.RecordBatch], bundle: str, scratch: str) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        yield pa.record_batch({"id": batch.column("id"), "vector": bytes_of(_encoded(batch, bundle, scratch))})
+        yield pa.record_batch({"id": batch.column("id"), "vector": rows_as_bytes(_encoded(batch, bundle, scratch))})
 
 
 def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
@@ -105,7 +105,7 @@ def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
     encoded = np.empty((len(batch), read.shape[1]), np.float32)
     encoded[new] = read
     if not new.all():
-        encoded[~new] = vectors_of(batch.column("vector").drop_null())
+        encoded[~new] = rows_from_bytes(batch.column("vector").drop_null(), np.dtype("<f4"))
     return encoded
 
 

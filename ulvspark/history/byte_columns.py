@@ -20,3 +20,14 @@ def from_bytes(column: pa.BinaryArray, kind: np.dtype) -> tuple[Ints, np.ndarray
     _, offsets, data = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
     return (ends - ends[0]) // kind.itemsize, np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]].view(kind)
+
+
+def rows_as_bytes(matrix: np.ndarray) -> pa.BinaryArray:
+    """(n,) the bytes of each row of ``matrix`` (n, D)."""
+    return as_bytes(matrix, np.arange(len(matrix) + 1) * matrix.shape[1])
+
+
+def rows_from_bytes(column: pa.BinaryArray, kind: np.dtype) -> np.ndarray:
+    """(n, D) the rows that ``rows_as_bytes`` packed, n at least 1, as a copy that may be written to."""
+    _, values = from_bytes(column, kind)
+    return values.copy().reshape(len(column), -1)

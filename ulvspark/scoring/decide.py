@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.byte_columns import rows_from_bytes
 from ulvspark.history.population import Population
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.parts.predictions import Decisions
 from ulvspark.scoring import workers
-from ulvspark.scoring.vectors import vectors_of
 
 PREDICTED = (
     "expected_value", "expected_value_median", "expected_value_low", "expected_value_high",
@@ -62,8 +62,9 @@ def _predict(scorer: Scorer, users: pa.RecordBatch, population: Population) -> d
     """tier_probabilities and ``PREDICTED`` of users with a history."""
     if not len(users):
         return {name: pa.nulls(0, kind) for name, kind in KINDS.items()}
-    reads_text = scorer.decider.spec.use_text
-    vectors = vectors_of(users.column("vector")) if reads_text else np.empty((len(users), 0), np.float32)
+    vectors = np.empty((len(users), 0), np.float32)
+    if scorer.decider.spec.use_text:
+        vectors = rows_from_bytes(users.column("vector"), np.dtype("<f4"))
     names = scorer.history.numbers
     numbers = pd.DataFrame({name: users.column(name).to_numpy(zero_copy_only=False) for name in names})
     return _columns(scorer.decide(vectors, numbers, population), len(users))

@@ -1,128 +1,104 @@
-"""Histories not yet read by this encoder -> user vectors."""
+"""Encode users: the recent events of users whose vector is not kept yet -> user vectors."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
+from pyspark import Accumulator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
+from ulvspark.history.byte_columns import rows_as_bytes
 from ulvspark.model.network.event_arrays import Events
 from ulvspark.model.network.sequence import read_events
 from ulvspark.scoring import workers
-from ulvspark.scoring.throughput import Throughput
-from ulvspark.scoring.vectors import bytes_of
+from ulvspark.scoring.workers import ShippedModel
 
-FEW = 200_000
-"""Hashes that every executor may hold, so that only the histories behind them are shuffled."""
+BROADCAST_LIMIT = 200_000
+"""Up to this many hashes are sent to every executor, so that only the histories to encode are shuffled."""
 
 
 class EncodeConfig(Strict):
     """How encoding is spread over tasks. Nothing here changes a vector."""
 
     histories_per_task: int = Field(ge=1)
-    """About this many histories of unit ``history`` a task, and never fewer tasks than cores."""
+    """Histories a task reads in unit ``history``. There are never fewer tasks than cores."""
 
     sequences_per_task: int = Field(ge=1)
-    """The same of unit ``event``, where a history is read hundreds of times as fast."""
+    """Users a task encodes in unit ``event``, where a user is read hundreds of times as fast."""
 
     texts_per_task: int = Field(ge=1)
-    """The same of products' and events' own texts, of unit ``event``."""
+    """Distinct texts a task reads in unit ``event``."""
 
 
-def known_vectors(user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
-    """history_hash and vector of one encoder, one row a hash even where two runs encoded the same history."""
-    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version).select("history_hash", "vector")
-    # Looked for by hashes alone, since it is rare and to drop duplicates all vectors are sorted.
-    repeated = ours.groupBy("history_hash").count().where("count > 1")
-    return ours if repeated.isEmpty() else ours.dropDuplicates(["history_hash"])
-
-
-def with_known(behaviour: DataFrame, user_vectors: DataFrame, user_encoder_version: str) -> DataFrame:
-    """Each history_hash of ``behaviour`` once, with ``known``: true where one encoder has read it, else null."""
-    # Hashes alone, counted together: neither vectors nor histories are shuffled to find out, and nothing is sorted.
-    ours = user_vectors.where(F.col("user_encoder_version") == user_encoder_version)
-    tonight = behaviour.where(F.col("history_hash").isNotNull()).select("history_hash", F.lit(True).alias("tonight"))
-    both = tonight.unionByName(ours.select("history_hash", F.lit(True).alias("known")), allowMissingColumns=True)
-    each = both.groupBy("history_hash").agg(F.max("tonight").alias("tonight"), F.max("known").alias("known"))
-    return each.where("tonight").drop("tonight")
-
-
-def encode(
+def encode_users(
     behaviour: DataFrame,
     missing: DataFrame | None,
     number: int,
-    bundle: str,
-    texts: str | None,
-    user_encoder_version: str,
-    now: datetime,
+    model: ShippedModel,
     config: EncodeConfig,
-    throughput: Throughput,
+    tokens: "Accumulator[int]",
 ) -> DataFrame:
-    """The ``number`` histories of ``behaviour`` whose hash is ``missing`` (None: all), as rows of ``user_vectors``.
+    """Columns history_hash and vector (float32 bytes) for ``number`` distinct histories of ``behaviour``.
 
-    ``bundle`` and, of unit ``event``, the vectors of ``texts`` are the names they were shipped under.
+    They are those whose history_hash is in ``missing``, or all where that is None. The tokens that BERT reads are added
+    to ``tokens``.
     """
-    cores = behaviour.sparkSession.sparkContext.defaultParallelism
-    # A set number of tasks, since by bytes all histories of a night may look like one task's worth.
-    per_task = config.histories_per_task if texts is None else config.sequences_per_task
-    tasks = max(cores, -(-number // per_task))
-    told = "history" if texts is None else "sequence"
-    vectors = _histories(behaviour, missing, number, tasks, told).mapInArrow(
-        partial(_encode_batches, bundle=bundle, texts=texts, throughput=throughput),
-        "history_hash STRING, vector BINARY",
+    content, per_task = (
+        ("history", config.histories_per_task)
+        if model.text_vectors is None
+        else ("sequence", config.sequences_per_task)
     )
-    facts = {"user_encoder_version": F.lit(user_encoder_version), "created_at": F.lit(now)}
-    return vectors.withColumns(facts).select(*schema.USER_VECTORS.names)
+    # A fixed number of tasks: by bytes, Spark would often take all histories of a night for the work of one.
+    tasks = max(behaviour.sparkSession.sparkContext.defaultParallelism, -(-number // per_task))
+    histories = _spread(behaviour.select("history_hash", content), missing, number, tasks)
+    encode_batches = partial(_encode_batches, model=model, tokens=tokens)
+    return histories.mapInArrow(encode_batches, "history_hash STRING, vector BINARY")
 
 
-def _histories(behaviour: DataFrame, missing: DataFrame | None, number: int, tasks: int, told: str) -> DataFrame:
-    """Missing histories, shuffled once, so that equal ones are in one task."""
-    histories = behaviour.select("history_hash", told)
+def _spread(histories: DataFrame, missing: DataFrame | None, number: int, tasks: int) -> DataFrame:
+    """The histories to encode, shuffled once, so that equal ones meet in one task."""
     if missing is None:
         return histories.where(F.col("history_hash").isNotNull()).repartition(tasks, "history_hash")
-    if number <= FEW:
-        few = F.broadcast(missing)
-        return histories.join(few, "history_hash", "left_semi").repartition(tasks, "history_hash")
-    # The hashes of a task are looked up: else histories would be sorted, whole, to find them. An inner join, since a
-    # semi join would be pushed below the shuffle and bring another one.
-    many = missing.repartition(tasks, "history_hash").hint("shuffle_hash")
-    return histories.repartition(tasks, "history_hash").join(many, "history_hash")
+    if number <= BROADCAST_LIMIT:
+        return histories.join(F.broadcast(missing), "history_hash", "left_semi").repartition(tasks, "history_hash")
+    # A hash join, since a sort-merge join would sort whole histories. An inner join, since Spark would push a semi join
+    # below the shuffle and shuffle twice.
+    hashes = missing.repartition(tasks, "history_hash").hint("shuffle_hash")
+    return histories.repartition(tasks, "history_hash").join(hashes, "history_hash")
 
 
 def _encode_batches(
-    batches: Iterator[pa.RecordBatch], bundle: str, texts: str | None, throughput: Throughput
+    batches: Iterator[pa.RecordBatch], model: ShippedModel, tokens: "Accumulator[int]"
 ) -> Iterator[pa.RecordBatch]:
-    for batch in _each_once(batches):
-        told = batch.column(1)
-        vectors = _read_words(told, bundle, throughput) if texts is None else _read_sequences(told, bundle, texts)
-        yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": bytes_of(vectors)})
+    for batch in _first_of_each_hash(batches):
+        content = batch.column(1)
+        if model.text_vectors is None:
+            vectors = _encode_histories(content, model, tokens)
+        else:
+            encoder, texts = workers.event_encoder(model.bundle), workers.text_vectors(model.text_vectors)
+            vectors = read_events(encoder, Events.of_sequences(content), texts)
+        vector = rows_as_bytes(vectors.astype("<f4"))
+        yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": vector})
 
 
-def _each_once(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The first row of each history_hash."""
+def _first_of_each_hash(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows without those whose history_hash came before."""
     seen: set[str] = set()
     for batch in batches:
-        before = len(seen)
-        new = []
-        for each in batch.column("history_hash").to_pylist():
-            new.append(each not in seen)
-            seen.add(each)
-        if len(seen) > before:
-            yield batch.filter(pa.array(new))
+        is_new = []
+        for history_hash in batch.column("history_hash").to_pylist():
+            is_new.append(history_hash not in seen)
+            seen.add(history_hash)
+        if any(is_new):
+            yield batch.filter(pa.array(is_new))
 
 
-def _read_words(histories: pa.StructArray, bundle: str, throughput: Throughput) -> np.ndarray:
-    with throughput.measured(bundle):
-        # Straight from Arrow: by way of pandas, whole numbers beside nulls become fractions, and "7 days" "7.0 days".
-        return workers.predictor(bundle).encode(histories.to_pylist(maps_as_pydicts="strict")).astype("<f4")
-
-
-def _read_sequences(sequences: pa.BinaryArray, bundle: str, texts: str) -> np.ndarray:
-    encoder, known = workers.event_encoder(bundle), workers.text_vectors(texts)
-    return read_events(encoder, Events.of_sequences(sequences), known).astype("<f4")
+def _encode_histories(histories: pa.StructArray, model: ShippedModel, tokens: "Accumulator[int]") -> np.ndarray:
+    predictor = workers.predictor(model.bundle)
+    # Straight from Arrow: pandas would turn whole numbers beside nulls into fractions, and "7 days" into "7.0 days".
+    with workers.counted_tokens(model.bundle, tokens):
+        return predictor.encode(histories.to_pylist(maps_as_pydicts="strict"))

@@ -1,110 +1,109 @@
-"""Unit ``event``: the texts of tonight's events -> ``text_vectors`` -> one memory-mapped matrix on every host."""
+"""Encode texts (unit ``event``): titles, searches and reviews not read before -> vectors, sent to every executor."""
 
 import atexit
 import shutil
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
 import pyarrow as pa
-from pyspark import SparkContext
+from pyspark import Accumulator, SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.contract import schema
 from ulvspark.history.behaviour import WORDS, product_key, text_key
+from ulvspark.history.byte_columns import rows_as_bytes
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.inference.reader import EventReader
 from ulvspark.scoring import workers
-from ulvspark.scoring.throughput import Throughput
-from ulvspark.scoring.vectors import bytes_of
+from ulvspark.scoring.workers import ShippedModel
 
 TEXT_COLUMNS = (*WORDS, "text")
 
+STATE_DTYPE = np.dtype("<f2")
+"""The vectors of texts are kept as little-endian float16."""
 
-def used_keys(behaviour: DataFrame, products: DataFrame) -> DataFrame:
-    """text_key, each once, of all products and of the own texts of events in ``behaviour``'s sequences."""
-    catalogue = products.select(product_key().alias("text_key")).where("text_key IS NOT NULL")
-    return catalogue.union(behaviour.select(F.explode("text_keys"))).distinct()
+
+def wanted_texts(behaviour: DataFrame, products: DataFrame) -> DataFrame:
+    """text_key of all products, and of the events' own texts in ``behaviour``; keys may repeat."""
+    titles = products.select(product_key().alias("text_key")).where("text_key IS NOT NULL")
+    return titles.union(behaviour.select(F.explode("text_keys")))
 
 
 def words_of(keys: DataFrame, events: DataFrame, products: DataFrame) -> DataFrame:
-    """text_key, each of ``keys`` once, and the words behind it."""
-    nothing = (F.lit(None).cast("string").alias(name) for name in WORDS)
-    catalogue = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
-    said = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), *nothing, "text")
-    return catalogue.union(said).join(keys, "text_key", "left_semi").dropDuplicates(["text_key"])
-
-
-def known_texts(keys: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
-    """text_key, each of ``keys`` that one encoder has read, once even where two runs read it, and the vector."""
-    ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
-    found = ours.join(keys, "text_key", "left_semi")
-    return found.select("text_key", "vector").dropDuplicates(["text_key"])
-
-
-def with_known(keys: DataFrame, text_vectors: DataFrame, text_encoder_version: str) -> DataFrame:
-    """``keys`` with ``known``: true where one encoder has read the text, else null."""
-    ours = text_vectors.where(F.col("text_encoder_version") == text_encoder_version)
-    return keys.join(ours.select("text_key", F.lit(True).alias("known")).distinct(), "text_key", "left")
+    """The words behind each of ``keys`` (text_key), once: those of a product, or an event's own text."""
+    no_words = (F.lit(None).cast("string").alias(name) for name in WORDS)
+    titles = products.select(product_key().alias("text_key"), *WORDS, F.lit(None).cast("string").alias("text"))
+    own_texts = events.where(F.col("text").isNotNull()).select(text_key().alias("text_key"), *no_words, "text")
+    return titles.union(own_texts).join(keys, "text_key", "left_semi").dropDuplicates(["text_key"])
 
 
 def encode_texts(
-    missing: DataFrame,
-    number: int,
-    bundle: str,
-    text_encoder_version: str,
-    now: datetime,
-    texts_per_task: int,
-    throughput: Throughput,
+    words: DataFrame, number: int, model: ShippedModel, texts_per_task: int, tokens: "Accumulator[int]"
 ) -> DataFrame:
-    """``number`` rows of ``words_of`` as rows of ``text_vectors``. ``bundle`` is the name it was shipped under."""
-    cores = missing.sparkSession.sparkContext.defaultParallelism
-    tasks = max(cores, -(-number // texts_per_task))
-    vectors = missing.repartition(tasks).mapInArrow(
-        partial(_encode_batches, bundle=bundle, throughput=throughput), "text_key BIGINT, vector BINARY"
-    )
-    facts = {"text_encoder_version": F.lit(text_encoder_version), "created_at": F.lit(now)}
-    return vectors.withColumns(facts).select(*schema.TEXT_VECTORS.names)
+    """Columns text_key and vector (float16 bytes) of the ``number`` rows of ``words`` (see ``words_of``).
+
+    The tokens that BERT reads are added to ``tokens``.
+    """
+    tasks = max(words.sparkSession.sparkContext.defaultParallelism, -(-number // texts_per_task))
+    encode_batches = partial(_encode_batches, model=model, tokens=tokens)
+    return words.repartition(tasks).mapInArrow(encode_batches, "text_key BIGINT, vector BINARY")
 
 
-def _encode_batches(batches: Iterator[pa.RecordBatch], bundle: str, throughput: Throughput) -> Iterator[pa.RecordBatch]:
-    reader = workers.predictor(bundle).reader
-    assert isinstance(reader, EventReader)  # noqa: S101 - asked only for bundles of unit `event`
+def _encode_batches(
+    batches: Iterator[pa.RecordBatch], model: ShippedModel, tokens: "Accumulator[int]"
+) -> Iterator[pa.RecordBatch]:
+    reader = workers.predictor(model.bundle).reader
+    assert isinstance(reader, EventReader)  # noqa: S101 - called only for bundles of unit `event`
     for batch in batches:
         rows = batch.select(TEXT_COLUMNS).to_pylist()
         texts = [own_text(row) if row["text"] is not None else product_text(row) for row in rows]
-        with throughput.measured(bundle):
-            vectors = reader.read_texts(texts).astype("<f2")
-        yield pa.record_batch({"text_key": batch.column("text_key"), "vector": bytes_of(vectors)})
+        with workers.counted_tokens(model.bundle, tokens):
+            vectors = reader.read_texts(texts).astype(STATE_DTYPE)
+        yield pa.record_batch({"text_key": batch.column("text_key"), "vector": rows_as_bytes(vectors)})
 
 
-def ship_vectors(context: SparkContext, known: DataFrame, name: str) -> str:
-    """Send the vectors of ``known`` (text_key, vector), each key once, to every executor; gives ``name``.
-
-    The driver writes them row by row as they come, so it never holds them all.
-    """
+def ship_vectors(context: SparkContext, vectors: DataFrame, name: str) -> str:
+    """Send ``vectors`` (text_key, vector; each key once) to every executor under ``name``, which is returned."""
     scratch = Path(mkdtemp(prefix="ulvspark-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    write_vectors(known, *(scratch / file for file in workers.files_of(name)))
-    # File by file: a folder is sent by local mode alone.
-    for file in workers.files_of(name):
-        context.addFile(str(scratch / file))
+    files = [scratch / file for file in workers.text_vector_files(name)]
+    write_vectors(vectors, *files)
+    # One file at a time: only local mode can send a folder.
+    for file in files:
+        context.addFile(str(file))
     return name
 
 
-def write_vectors(known: DataFrame, keys_file: Path, states_file: Path) -> None:
-    """Keys, rising, and states, as ``workers.text_vectors`` maps them."""
-    ordered = known.select("text_key", "vector").orderBy("text_key")
-    keys = np.lib.format.open_memmap(keys_file, "w+", np.int64, (ordered.count(),))
-    states: np.memmap | None = None
-    for place, row in enumerate(ordered.toLocalIterator()):
-        vector = np.frombuffer(row["vector"], dtype="<f2")
-        if states is None:
-            states = np.lib.format.open_memmap(states_file, "w+", np.float16, (len(keys), len(vector)))
-        keys[place], states[place] = row["text_key"], vector
-    if states is None:
-        np.save(states_file, np.empty((0, 1), np.float16))
+def write_vectors(vectors: DataFrame, keys_file: Path, states_file: Path) -> None:
+    """Write the keys, rising, and the states (n, D) as the arrays that ``workers.text_vectors`` maps into memory.
+
+    They come batch by batch, so the driver never holds them all.
+    """
+    ordered = vectors.select("text_key", "vector").orderBy("text_key")
+    number, size = ordered.agg(F.count("*"), F.max(F.octet_length("vector"))).collect()[0]
+    width = (size or 0) // STATE_DTYPE.itemsize
+    if not number:
+        np.save(keys_file, np.empty(0, np.int64))
+        np.save(states_file, np.empty((0, 1), STATE_DTYPE))
+        return
+    keys = np.lib.format.open_memmap(keys_file, "w+", np.int64, (number,))
+    states = np.lib.format.open_memmap(states_file, "w+", STATE_DTYPE, (number, width))
+    start = 0
+    for batch in ordered.mapInArrow(_joined, "text_key BINARY, vector BINARY").toLocalIterator():
+        batch_keys = np.frombuffer(batch["text_key"], np.int64)
+        end = start + len(batch_keys)
+        keys[start:end] = batch_keys
+        states[start:end] = np.frombuffer(batch["vector"], STATE_DTYPE).reshape(-1, width)
+        start = end
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """A row a batch: its keys and its vectors as bytes, so that few and large rows travel to the driver."""
+    for batch in batches:
+        if len(batch):
+            keys = batch.column("text_key").to_numpy().astype(np.int64).tobytes()
+            vectors = b"".join(batch.column("vector").to_pylist())
+            yield pa.record_batch({"text_key": pa.array([keys]), "vector": pa.array([vectors])})

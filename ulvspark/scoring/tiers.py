@@ -38,8 +38,10 @@ class TierDecision(Strict):
             raise ValueError("costs and quotas are two rules; give one of them, or neither for the likeliest tier")
         if self.costs is None and self.hysteresis_margin > 1:
             raise ValueError("hysteresis_margin is a share unless costs are given; give 0 to 1")
-        _check_costs(self.costs or {})
-        _check_quotas(self.quotas or {}, self.hysteresis_margin)
+        if self.costs is not None:
+            _check_costs(self.costs)
+        if self.quotas is not None:
+            _check_quotas(self.quotas, self.hysteresis_margin)
         return self
 
 

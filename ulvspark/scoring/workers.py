@@ -1,7 +1,10 @@
-"""The model on the executors: shipped once, loaded once a worker process."""
+"""The model on Spark's executors: sent to each once, loaded once in each Python worker."""
 
 import atexit
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pyspark import SparkContext, SparkFiles, TaskContext
+from pyspark import Accumulator, SparkContext, SparkFiles, TaskContext
 
 from ulvspark.model.bundle.loading import load_event_encoder, load_scorer
 from ulvspark.model.inference.scorer import Scorer
@@ -20,11 +23,19 @@ if TYPE_CHECKING:
     from ulvspark.model.predictor import Predictor
 
 
-def ship(context: SparkContext, bundle: Path, version: str) -> str:
-    """Send a bundle folder to every executor; gives the name for ``predictor``.
+@dataclass(frozen=True)
+class ShippedModel:
+    """The names under which executors find a bundle and, for unit ``event``, the vectors of texts."""
 
-    The archive stays until this process ends: an executor fetches it with its first task, whatever that task is for,
-    and one may join at any time.
+    bundle: str
+    text_vectors: str | None = None
+
+
+def ship_bundle(context: SparkContext, bundle: Path, version: str) -> str:
+    """Send the folder of a bundle to every executor; returns the name it is found by.
+
+    The archive stays until this process ends, since an executor may join at any time and fetches it with its first
+    task.
     """
     name = f"bundle-{version}"
     scratch = Path(mkdtemp(prefix="ulvspark-"))
@@ -34,7 +45,7 @@ def ship(context: SparkContext, bundle: Path, version: str) -> str:
 
 
 def predictor(name: str) -> "Predictor":
-    """The shipped bundle, ready to read texts on this task's GPU or CPU. Only inside a task."""
+    """The shipped bundle, ready to read texts on this task's GPU or CPU. Call it only inside a task."""
     return _predictor(name, _device())
 
 
@@ -45,49 +56,62 @@ def _predictor(name: str, device: torch.device) -> "Predictor":
     The cache must live in an importable module: functions of a job script are pickled by value, each with an
     empty cache of its own.
     """
-    # Takes seconds to import, and the stages that run for everyone read no text.
+    # It takes seconds to import, and the steps that run for everyone read no text.
     from ulvspark.model.predictor import Predictor  # noqa: PLC0415
 
-    found = Predictor.load(_folder(name), device=device)
+    loaded = Predictor.load(_folder(name), device=device)
     if device.type != "cpu":
-        # The driver tests the bundle on its own processor. What a GPU got wrong would be kept as users' vectors.
-        found.self_test()
-    return found
+        # The driver's self-test ran on a CPU; vectors that a GPU computes wrongly would be kept.
+        loaded.self_test()
+    return loaded
+
+
+@contextmanager
+def counted_tokens(name: str, tokens: "Accumulator[int]") -> Iterator[None]:
+    """Add to ``tokens`` what the bundle's BERT reads in this block. Use it only inside a task."""
+    reader = predictor(name).reader
+    assert reader is not None  # noqa: S101 - a bundle without text reads nothing
+    before = reader.engine.tokens
+    yield
+    tokens.add(reader.engine.tokens - before)
 
 
 @lru_cache(maxsize=1)
 def event_encoder(name: str) -> EventEncoder:
-    """Of a shipped bundle of unit ``event``: what reads users. Only inside a task."""
+    """The part of a shipped bundle of unit ``event`` that reads users. Call it only inside a task."""
     return load_event_encoder(_folder(name))
 
 
 @lru_cache(maxsize=1)
 def scorer(name: str) -> Scorer:
-    """Of the shipped bundle: what turns vectors and numbers into scores. Only inside a task."""
+    """The part of a shipped bundle that turns vectors and numbers into scores. Call it only inside a task."""
     return load_scorer(_folder(name))
 
 
 def _device() -> torch.device:
-    """The GPU that Spark gave to this task, else the CPU: on a GPU that nobody handed out, all workers would meet."""
+    """The GPU that Spark gave this task, else the CPU: without a share each, all workers would load one GPU."""
     task = TaskContext.get()
     given = task.resources().get("gpu") if task is not None else None
     return torch.device("cpu") if given is None else torch.device("cuda", int(given.addresses[0]))
 
 
 def _folder(name: str) -> Path:
-    """Where the shipped bundle lies; torch is to compute with the task's cores from now on."""
+    """The folder of the shipped bundle. Also limits torch to the cores of this task."""
     task = TaskContext.get()
     if task is not None:
         torch.set_num_threads(task.cpus())
     return Path(SparkFiles.get(name))
 
 
-def files_of(name: str) -> tuple[str, str]:
-    """The files in which vectors of texts are shipped: their keys and their states."""
+def text_vector_files(name: str) -> tuple[str, str]:
+    """The names of the files that hold the shipped keys and states of texts."""
     return f"{name}-keys.npy", f"{name}-states.npy"
 
 
 @lru_cache(maxsize=1)
 def text_vectors(name: str) -> TextVectors:
-    """The shipped vectors of texts, memory-mapped: the workers of a host share one copy. Only inside a task."""
-    return TextVectors(*(np.load(SparkFiles.get(file), mmap_mode="r") for file in files_of(name)))
+    """The shipped vectors of texts, mapped into memory, so that the workers of a host share one copy.
+
+    Call it only inside a task.
+    """
+    return TextVectors(*(np.load(SparkFiles.get(file), mmap_mode="r") for file in text_vector_files(name)))

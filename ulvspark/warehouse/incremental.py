@@ -1,4 +1,4 @@
-"""Tables made of others, row by row of a key, and kept up to date by what changed in those."""
+"""Tables computed from other tables key by key, brought up to date by recomputing only the keys that changed."""
 
 import json
 import logging
@@ -11,113 +11,118 @@ from pyspark.sql import DataFrame
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import Table
-from ulvspark.warehouse.publish import staging
+from ulvspark.warehouse.change_feed import (
+    change_feed_reaches,
+    changed_keys,
+    commit_note,
+    newest_commit_note,
+    table_id,
+)
+from ulvspark.warehouse.pinned import PinnedTables
+from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import Warehouse
 
 logger = logging.getLogger(__name__)
 
 BUILT_FROM = "ulvspark built from "
-"""Begins the note of a commit that says of which versions of its sources the table is made, and in which layout."""
+"""Begins the note of a commit that says which versions of its sources the table was built from, and its layout."""
 
-FEW_ROWS_AT_A_TIME = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
-"""Replacing a few rows does not copy their neighbours, and the small files that it leaves are joined now and then."""
+SMALL_UPDATES = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
+"""Table properties: replacing a few rows does not copy the others of a file, and small files are joined."""
 
-MANY = 0.1
-"""Where more than this share of the keys changed, everything is built anew."""
+REBUILD_ABOVE = 0.1
+"""When more than this share of the keys changed, the whole table is built again."""
 
 
 @dataclass(frozen=True)
-class Derived:
-    """What a table is made of. A row depends on the rows with its key in each source, and on nothing else."""
+class DerivedTable:
+    """A table and how to compute it. A row depends only on the rows of its key in each source."""
 
     table: Table
-    sources: tuple[str, ...]
+    sources: tuple[Table, ...]
     build: Callable[..., DataFrame]
-    """Of one frame a source, all rows or those of some keys."""
+    """Takes one frame a source, holding all rows or those of some keys; gives the rows of ``table``."""
     layout: dict[str, str]
-    """What rows mean beside their columns: of another layout they are built anew."""
+    """Whatever else decides what rows mean. The table is built again when it changes."""
 
     @property
     def key(self) -> str:
+        """The name of the key column."""
         [name] = self.table.key
         return name
 
 
 @dataclass(frozen=True)
 class UpToDate:
-    """A derived table that holds what its sources did at some version."""
+    """The version of a derived table that is up to date, and how many keys were computed to get there."""
 
     version: int
-    sources: dict[str, int]
-    built: int
-    """How many keys were looked at anew."""
+    keys_built: int
 
 
-def bring_up_to_date(warehouse: Warehouse, derived: Derived, run_id: str) -> UpToDate:
-    """Make ``derived`` hold what its sources hold now, from what their change feeds tell since it last did.
+def bring_up_to_date(derived: DerivedTable, pinned: PinnedTables, run_id: str) -> UpToDate:
+    """Make the derived table hold what its sources hold at their ``pinned`` versions.
 
-    Everything is built anew where there is no telling: the first time, in another layout, where a source was made
-    anew or its change feed does not reach back, where someone else wrote to the table, and where much changed. What
-    rows are made of is said by the commit that writes them.
+    Only the keys that the sources' change feeds name are computed. Everything is built again the first time, for
+    another layout, when a source was dropped and made again, when a change feed does not reach back to the last update,
+    when somebody else wrote to the table, and when many keys changed. The commit that writes the rows carries a note
+    of what they were built from.
 
-    Raises ExpectedError where another run writes to the table meanwhile.
+    Raises ExpectedError when another run writes to the table at the same time.
     """
-    name = derived.table.name
-    sources = {each: warehouse.version(each) for each in derived.sources}
-    ids = {each: warehouse.table_id(each) for each in derived.sources}
-    before = warehouse.newest_note(name) if warehouse.exists(name) else None
-    since = None if before is None else _held(warehouse, derived, ids, before)
-    note = BUILT_FROM + json.dumps({"layout": derived.layout, "ids": ids, "versions": sources})
-    with warehouse.noting(note):
-        built = None if since is None else _update(warehouse, derived, since, sources, run_id, before)
+    warehouse, name = pinned.warehouse, derived.table.name
+    versions = {source.name: pinned.versions[source.name] for source in derived.sources}
+    ids = {source.name: table_id(warehouse, source.name) for source in derived.sources}
+    last_note = newest_commit_note(warehouse, name) if warehouse.exists(name) else None
+    built_from = None if last_note is None else _reusable_versions(warehouse, derived, ids, last_note)
+    with commit_note(warehouse, BUILT_FROM + json.dumps({"layout": derived.layout, "ids": ids, "versions": versions})):
+        built = None if built_from is None else _update(derived, pinned, built_from, last_note, run_id)
         if built is None:
-            built = _build_all(warehouse, derived, sources)
-    return UpToDate(warehouse.version(name), sources, built)
+            built = _build_all(derived, pinned)
+    return UpToDate(warehouse.version(name), built)
 
 
-def _held(warehouse: Warehouse, derived: Derived, ids: dict[str, str], note: str) -> dict[str, int] | None:
-    """The versions of the sources that the table holds; None where there is no telling what changed since."""
+def _reusable_versions(
+    warehouse: Warehouse, derived: DerivedTable, ids: dict[str, str], note: str
+) -> dict[str, int] | None:
+    """The source versions that the table was built from; None if the changes since then cannot be known."""
     if not note.startswith(BUILT_FROM):
         return None
-    found = json.loads(note.removeprefix(BUILT_FROM))
-    if found["layout"] != derived.layout or found["ids"] != ids:
+    built_from = json.loads(note.removeprefix(BUILT_FROM))
+    if built_from["layout"] != derived.layout or built_from["ids"] != ids:
         return None
-    versions: dict[str, int] = found["versions"]
-    return versions if all(warehouse.remembers(each, version) for each, version in versions.items()) else None
+    versions: dict[str, int] = built_from["versions"]
+    reaches = (change_feed_reaches(warehouse, name, version) for name, version in versions.items())
+    return versions if all(reaches) else None
 
 
-def _build_all(warehouse: Warehouse, derived: Derived, sources: dict[str, int]) -> int:
+def _build_all(derived: DerivedTable, pinned: PinnedTables) -> int:
     name = derived.table.name
-    logger.info("%s is built anew", name)
-    frames = (warehouse.read(each, version) for each, version in sources.items())
-    warehouse.replace(derived.build(*frames), name, FEW_ROWS_AT_A_TIME)
-    return warehouse.read(name).count()
+    logger.info("%s is built from all rows of its sources", name)
+    rows = derived.build(*(pinned.read(source) for source in derived.sources))
+    pinned.warehouse.replace(rows, name, SMALL_UPDATES)
+    return pinned.warehouse.read(name).count()
 
 
 def _update(
-    warehouse: Warehouse,
-    derived: Derived,
-    since: dict[str, int],
-    sources: dict[str, int],
-    run_id: str,
-    before: str | None,
+    derived: DerivedTable, pinned: PinnedTables, built_from: dict[str, int], last_note: str | None, run_id: str
 ) -> int | None:
-    """Build the rows of keys that changed; returns how many, None where they are too many."""
-    key, name = derived.key, derived.table.name
-    behind = [each for each in sources if since[each] < sources[each]]
-    feeds = [warehouse.changed(each, key, since[each], sources[each]) for each in behind]
+    """Compute the rows of the keys that changed; returns how many keys, None if they are too many."""
+    warehouse, key, name = pinned.warehouse, derived.key, derived.table.name
+    ranges = {source.name: (built_from[source.name], pinned.versions[source.name]) for source in derived.sources}
+    feeds = [changed_keys(warehouse, source, key, *span) for source, span in ranges.items() if span[0] < span[1]]
     if not feeds:
         return 0
     changed = reduce(DataFrame.union, feeds).distinct().persist(StorageLevel.DISK_ONLY)
     number = changed.count()
-    few = number <= MANY * warehouse.read(name).count()
-    if few and number:
-        with staging(warehouse, name, run_id) as staged:
-            frames = (warehouse.read(each, version) for each, version in sources.items())
-            warehouse.overwrite(derived.build(*(each.join(changed, key, "left_semi") for each in frames)), staged)
-            # The note would speak for rows of whoever wrote meanwhile, too.
-            if warehouse.newest_note(name) != before:
+    are_few = number <= REBUILD_ABOVE * warehouse.read(name).count()
+    if are_few and number:
+        with staging_area(warehouse, run_id) as staging:
+            sources = (pinned.read(source).join(changed, key, "left_semi") for source in derived.sources)
+            rows = staging.write(name, derived.build(*sources))
+            # Our note must not speak for rows that somebody else wrote in the meantime.
+            if newest_commit_note(warehouse, name) != last_note:
                 raise ExpectedError(f"table {name}: another job brought it up to date at the same time; run again")
-            warehouse.replace_rows(warehouse.read(staged), derived.table, changed)
+            warehouse.replace_rows(rows, derived.table, changed)
     changed.unpersist()
-    return number if few else None
+    return number if are_few else None

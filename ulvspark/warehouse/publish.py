@@ -1,64 +1,47 @@
-"""From staging to the published score tables, which change as a whole or not at all."""
+"""Publish verified scores: every published table changes as a whole, in one commit, or not at all."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.contract import schema
-from ulvspark.warehouse.runs import begun
+from ulvspark.contract.schema import SCORES, SCORES_HISTORY, Table
 from ulvspark.warehouse.tables import Warehouse
 
 logger = logging.getLogger(__name__)
 
+DATE = "as_of_date"
 
-STAGING = "staging_"
-LEFT_BEHIND = timedelta(days=3)
-"""A run that began so long ago and still has a table of its own was killed."""
+PUBLISHED: tuple[Table, ...] = (SCORES_HISTORY, SCORES)
+"""The tables that scores are published to, in the order of their commits.
 
-
-@contextmanager
-def staging(warehouse: Warehouse, name: str, run_id: str) -> Iterator[str]:
-    """The name of a table of this run alone, dropped when the block ends."""
-    table = f"{STAGING}{name}_{run_id}"
-    try:
-        yield table
-    finally:
-        warehouse.drop(table)
+A table partitioned by date keeps every date; any other holds the newest date only.
+"""
 
 
-def drop_left_behind(warehouse: Warehouse, now: datetime) -> int:
-    """Drop the staging tables of runs that were killed, which may hold what users did; returns how many."""
-    staged = (name for name in warehouse.names() if name.startswith(STAGING))
-    old = [name for name in staged if (start := begun(name)) is not None and start < now - LEFT_BEHIND]
-    for name in old:
-        warehouse.drop(name)
-    return len(old)
+def publish(
+    warehouse: Warehouse, scores: DataFrame, as_of: date, tables: Sequence[Table] = PUBLISHED
+) -> dict[str, int]:
+    """Write verified ``scores`` of ``as_of`` to ``tables``; returns the new version of each table that was written.
 
-
-def publish(warehouse: Warehouse, staged: str, as_of: date) -> dict[str, int]:
-    """Publish verified scores of ``as_of``; returns the new version of each table that was written.
-
-    History first, then ``ulv_scores`` derived from it in one commit, unless that holds a later date. Either step
-    replaces what an earlier run of the date left, so that running a date again repairs a run that stopped between.
+    A date that is published again replaces what stands there, which also repairs a run that stopped half way. A table
+    that holds the newest date only stays as it is when it holds a later one.
     """
-    warehouse.ensure(schema.SCORES_HISTORY)
-    warehouse.ensure(schema.SCORES)
-    this_date = f"as_of_date = DATE '{as_of.isoformat()}'"
-    history = warehouse.overwrite(
-        warehouse.read(staged), schema.SCORES_HISTORY.name, schema.SCORES_HISTORY.partition, where=this_date
-    )
-    written = {schema.SCORES_HISTORY.name: history}
-    held = _date_held(warehouse)
-    if held is not None and as_of < held:
-        logger.info("ulv_scores holds %s and stays as it is; %s went to ulv_scores_history alone", held, as_of)
-        return written
-    scores = warehouse.read(schema.SCORES_HISTORY.name, history).where(this_date)
-    return written | {schema.SCORES.name: warehouse.overwrite(scores, schema.SCORES.name)}
+    versions = {}
+    for table in tables:
+        warehouse.ensure(table)
+        if DATE in table.partition:
+            where = f"{DATE} = DATE '{as_of.isoformat()}'"
+            versions[table.name] = warehouse.overwrite(scores, table.name, table.partition, where)
+        elif (newest := _newest_date(warehouse, table)) is None or newest <= as_of:
+            versions[table.name] = warehouse.overwrite(scores, table.name)
+        else:
+            logger.info("%s keeps %s, which is later than %s", table.name, newest, as_of)
+    return versions
 
 
-def _date_held(warehouse: Warehouse) -> date | None:
-    held: date | None = warehouse.read(schema.SCORES.name).agg(F.max("as_of_date")).collect()[0][0]
-    return held
+def _newest_date(warehouse: Warehouse, table: Table) -> date | None:
+    newest: date | None = warehouse.read(table.name).agg(F.max(DATE)).collect()[0][0]
+    return newest

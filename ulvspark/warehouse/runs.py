@@ -1,10 +1,10 @@
-"""The run report: what a job read, wrote and counted, as one row of ``ulv_runs``."""
+"""The report of a run: what a job read, wrote and counted, as one row of ``ulv_runs``."""
 
 import logging
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -25,22 +25,26 @@ def new_run_id(job: str) -> str:
     return f"{job}_{datetime.now(UTC):%Y%m%d_%H%M%S}_{uuid.uuid4().hex[:8]}"
 
 
-def begun(name: str) -> datetime | None:
-    """When the run began whose id, as ``new_run_id`` makes it, ends ``name``; None where none does."""
-    found = re.search(r"_(\d{8}_\d{6})_[0-9a-f]{8}$", name)
-    return None if found is None else datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+def run_start(name: str) -> datetime | None:
+    """The start of the run whose id (see ``new_run_id``) stands at the end of ``name``; None if there is no such id."""
+    start = re.search(r"_(\d{8}_\d{6})_[0-9a-f]{8}$", name)
+    return None if start is None else datetime.strptime(start[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
 
 
 @dataclass
-class Stage:
-    """One step of a run, under way."""
+class Step:
+    """One step of a run, under way: what it counts and measures so far."""
 
-    name: str
-    counted: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
-    def count(self, what: str, number: int) -> None:
-        """Report ``number`` of ``what`` (a snake_case name) for this step."""
-        self.counted[what] = number
+    def count(self, **counts: int) -> None:
+        """Report numbers of things by name, such as ``users=10``."""
+        self.counts.update(counts)
+
+    def measure(self, metrics: Mapping[str, float]) -> None:
+        """Report figures by name, such as rates and shares."""
+        self.metrics.update(metrics)
 
 
 class RunLog:
@@ -65,17 +69,19 @@ class RunLog:
         self.versions_written: dict[str, int] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Stage]:
-        """Time a step; its counts join the run's, and one line of the log says what came of it."""
+    def step(self, name: str) -> Iterator[Step]:
+        """Time a step. What it counts and measures joins the run's report and is logged in one line."""
         logger.info("%s ...", name)
-        stage, started = Stage(name), time.perf_counter()
+        step, started = Step(), time.perf_counter()
         try:
-            yield stage
+            yield step
         finally:
             self.seconds[name] = round(time.perf_counter() - started, 3)
-            self.counts.update(stage.counted)
-        numbers = "".join(f"{number:,} {what.replace('_', ' ')}, " for what, number in stage.counted.items())
-        logger.info("%s: %s%.1f s", name, numbers, self.seconds[name])
+            self.counts.update(step.counts)
+            self.metrics.update(step.metrics)
+        numbers = [f"{number:,} {what.replace('_', ' ')}" for what, number in step.counts.items()]
+        figures = [f"{what.replace('_', ' ')} {_short(value)}" for what, value in step.metrics.items()]
+        logger.info("%s: %s", name, ", ".join([*numbers, *figures, f"{self.seconds[name]:.1f} s"]))
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +95,8 @@ class RunLog:
         except Exception:
             if error is None:
                 raise
-            # What ended the run says more than why that could not be written down.
-            logger.exception("run %s could not be reported", self.run_id)
+            # The error that ended the run matters more than this one.
+            logger.exception("the report of run %s could not be written", self.run_id)
         logger.info("run %s: %s", self.run_id, verdict)
 
     def _append(self, verdict: str, reason: str | None) -> None:
@@ -122,6 +128,10 @@ def _verdict(error: BaseException | None) -> tuple[str, str | None]:
     if isinstance(error, ExpectedError):
         return FAILED, _one_line(error)
     return FAILED, type(error).__name__
+
+
+def _short(value: float) -> str:
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2g}"
 
 
 def _one_line(error: BaseException) -> str:

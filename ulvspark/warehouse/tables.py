@@ -1,4 +1,4 @@
-"""Delta tables under one root: pinned reads, idempotent writes. The only module that says how a table is kept."""
+"""The Delta tables of a warehouse: reading, writing and merging them in a folder, on S3 or in a catalog."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,25 +28,21 @@ CONFLICTS = (
     exceptions.MetadataChangedException,
     exceptions.ProtocolChangedException,
 )
-TIDYING = ("OPTIMIZE", "VACUUM START", "VACUUM END")
-"""Operations that leave a table's rows as they are."""
+ALLOW_NEW_COLUMNS = {"mergeSchema": "true"}
+"""Write options: a newer release may write columns that a table made by an older one lacks."""
 
-MAY_GAIN_COLUMNS = {"mergeSchema": "true"}
-"""Tables outlive releases, of which a newer one may write a column more."""
+CHANGE_FEED = "delta.enableChangeDataFeed"
 
-FEED = "delta.enableChangeDataFeed"
-NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+FORMAT_VERSION = "2"
+"""Raised when tables change so that this code cannot read what an older version loaded."""
 
-FILES_KEPT, FOR_A_WEEK = "delta.deletedFileRetentionDuration", "interval 1 week"
-"""How long Delta's VACUUM leaves files that were replaced, and those of the change feed with them; its default."""
-
-A_NIGHT = "interval 6 hours"
-"""What a run may take until it has read a change feed."""
+FORMAT = "ulvspark.format_version"
+"""The property of ``events`` that holds the format version of its warehouse."""
 
 
 @dataclass(frozen=True)
 class WarehouseSettings:
-    """What holds for the whole warehouse: one currency, and the time zone in which ``as_of`` is midnight."""
+    """Settings of the whole warehouse: its one currency, and the time zone whose midnight begins ``as_of``."""
 
     currency: str
     time_zone: str
@@ -63,8 +59,8 @@ class MergeCounts:
 class Warehouse:
     """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables.
 
-    What writes raises ExpectedError where another job wrote to the same rows meanwhile. On s3a:// Delta sees that of
-    jobs of one driver alone, unless it was given a LogStore for several.
+    Writing raises ExpectedError when another job wrote to the same rows at the same time. On s3a:// Delta notices
+    this only between jobs of one driver, unless it was given a LogStore for several drivers.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -73,23 +69,23 @@ class Warehouse:
 
     def identifier(self, name: str) -> str:
         """The table as SQL names it."""
-        return self._location(name) if self.root.startswith(CATALOG) else f"delta.`{self._location(name)}`"
+        return self.location(name) if self.root.startswith(CATALOG) else f"delta.`{self.location(name)}`"
 
     def exists(self, name: str) -> bool:
-        """Raises ExpectedError where the warehouse is out of reach."""
+        """Whether the table is there. Raises ExpectedError when the warehouse cannot be reached."""
         if self.root.startswith(CATALOG):
             return self.spark.catalog.tableExists(self.identifier(name))
         try:
-            return DeltaTable.isDeltaTable(self.spark, self._location(name))
+            return DeltaTable.isDeltaTable(self.spark, self.location(name))
         except Py4JJavaError as error:
             said = str(error.java_exception).splitlines()[0]
             raise ExpectedError(
-                f"warehouse {self.root} is out of reach ({said}); check the address and the credentials"
+                f"warehouse {self.root} cannot be reached ({said}); check the address and the credentials"
             ) from None
 
     def version(self, name: str) -> int:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
-        (newest,) = self._delta(name).history(1).select("version").collect()
+        (newest,) = self.delta_table(name).history(1).select("version").collect()
         return int(newest["version"])
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
@@ -113,22 +109,22 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             builder = builder.tableName(self.identifier(table.name))
         else:
-            builder = builder.location(self._location(table.name))
+            builder = builder.location(self.location(table.name))
         builder = builder.addColumns(self.spark.createDataFrame([], table.ddl).schema)
         if table.partition:
             builder = builder.partitionedBy(*table.partition)
-        for key, value in {FEED: "true", **(properties or {})}.items():
+        for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **(properties or {})}.items():
             builder = builder.property(key, value)
-        with _alone(table.name):
+        with conflicts_as_expected_error(table.name):
             builder.execute()
 
     def append(self, frame: DataFrame, name: str) -> int:
-        """Add rows to a table, which is made where there is none; returns its new version."""
-        return self._write(frame, name, "append", options=MAY_GAIN_COLUMNS)
+        """Add rows to a table, creating it if needed; returns its new version."""
+        return self._write(frame, name, "append", options=ALLOW_NEW_COLUMNS)
 
     def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
-        options = {"replaceWhere": where, **MAY_GAIN_COLUMNS} if where else {"overwriteSchema": "true"}
+        options = {"replaceWhere": where, **ALLOW_NEW_COLUMNS} if where else {"overwriteSchema": "true"}
         return self._write(frame, name, "overwrite", partition_by, options)
 
     def replace(
@@ -140,7 +136,7 @@ class Warehouse:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
-        with _alone(name):
+        with conflicts_as_expected_error(name):
             writer.createOrReplace()
         return self.version(name)
 
@@ -151,72 +147,27 @@ class Warehouse:
         None only inserts.
         """
         on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)
-        merge = self._delta(table.name).alias("t").merge(frame.alias("s"), on)
+        merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
-        with _alone(table.name):
+        with conflicts_as_expected_error(table.name):
             (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
     def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
-        """Of the rows whose key is one of ``keys``, leave those of ``frame`` alone."""
+        """Replace the rows whose key is in ``keys`` by the rows of ``frame``, which has no other keys."""
         on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
-        there = keys.join(frame.withColumn("there", F.lit(True)), list(table.key), "left")
-        merge = self._delta(table.name).alias("t").merge(there.alias("s"), on)
-        merge = merge.whenMatchedDelete("s.there IS NULL").whenMatchedUpdateAll()
-        with _alone(table.name):
-            merge.whenNotMatchedInsertAll("s.there").execute()
-
-    def changed(self, name: str, key: str, since: int, until: int) -> DataFrame:
-        """``key`` of the rows that commits after version ``since`` and up to ``until`` wrote, replaced or removed."""
-        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
-        reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
-        read = reader.table if self.root.startswith(CATALOG) else reader.load
-        return read(self._location(name)).select(key)
-
-    def remembers(self, name: str, version: int) -> bool:
-        """Whether the change feed of a table holds all that was done after ``version``."""
-        commits = self.version(name) - version
-        if commits <= 0:
-            return commits == 0
-        properties = self.properties(name)
-        kept = F.expr(properties.get(FILES_KEPT, FOR_A_WEEK))
-        still_there = F.min("timestamp") + kept > F.now() + F.expr(A_NIGHT)
-        # Without a feed for a while, what was done then is in none.
-        settings = F.count_if(F.col("operationParameters")["properties"].contains(FEED))
-        done = self._delta(name).history(commits).agg(F.count("*"), still_there, settings)
-        found, are_there, set_anew = done.collect()[0]
-        return bool(found == commits and are_there and not set_anew) and properties.get(FEED) == "true"
-
-    def table_id(self, name: str) -> str:
-        """What tells a table from one that was later made under its name."""
-        [(found,)] = self._delta(name).detail().select("id").collect()
-        return str(found)
-
-    @contextmanager
-    def noting(self, note: str) -> Iterator[None]:
-        """Commits made inside say ``note``, which is there with what they wrote or not at all."""
-        before = self.spark.conf.get(NOTE, None)
-        self.spark.conf.set(NOTE, note)
-        try:
-            yield
-        finally:
-            if before is None:
-                self.spark.conf.unset(NOTE)
-            else:
-                self.spark.conf.set(NOTE, before)
-
-    def newest_note(self, name: str) -> str | None:
-        """What the newest commit says that did not only tidy up; None where it was made without a note."""
-        commits = self._delta(name).history().where(~F.col("operation").isin(*TIDYING))
-        found = commits.orderBy(F.desc("version")).select("userMetadata").first()
-        return None if found is None else found["userMetadata"]
+        replacements = keys.join(frame.withColumn("is_row", F.lit(True)), list(table.key), "left")
+        merge = self.delta_table(table.name).alias("t").merge(replacements.alias("s"), on)
+        merge = merge.whenMatchedDelete("s.is_row IS NULL").whenMatchedUpdateAll()
+        with conflicts_as_expected_error(table.name):
+            merge.whenNotMatchedInsertAll("s.is_row").execute()
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
-        with _alone(name):
-            self._delta(name).delete(condition)
+        with conflicts_as_expected_error(name):
+            self.delta_table(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
@@ -225,20 +176,28 @@ class Warehouse:
     def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
         """``properties`` hold no quotes."""
         listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        with _alone(name):
+        with conflicts_as_expected_error(name):
             self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({listed})")
 
     def settings(self) -> WarehouseSettings:
-        """Currency and time zone, as the first load set them. Raises ExpectedError when nothing was loaded."""
+        """Currency and time zone, as the first load set them.
+
+        Raises ExpectedError when nothing was loaded, or by a version of ulvspark whose tables this one cannot read.
+        """
         properties = self.properties(EVENTS.name)
         if CURRENCY not in properties or TIME_ZONE not in properties:
             raise ExpectedError(
                 f"table {EVENTS.name} of warehouse {self.root} was not made by load_source; run that first"
             )
+        if properties.get(FORMAT) != FORMAT_VERSION:
+            raise ExpectedError(
+                f"warehouse {self.root} has format {properties.get(FORMAT, '1')}, but this version of ulvspark reads "
+                f"format {FORMAT_VERSION}; run load_source into a new warehouse"
+            )
         return WarehouseSettings(properties[CURRENCY], properties[TIME_ZONE])
 
     def names(self) -> list[str]:
-        """The tables under this root, other people's among them."""
+        """All tables under this root, including any that are not ours."""
         if self.root.startswith(CATALOG):
             found = self.spark.sql(f"SHOW TABLES IN {self.root.removeprefix(CATALOG)}").collect()
             return [each["tableName"] for each in found]
@@ -250,26 +209,26 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
             return
-        path, files = self._files(self._location(name))
+        path, files = self._files(self.location(name))
         files.delete(path, True)
 
     def _files(self, address: str) -> tuple[Any, Any]:
-        """Hadoop's path and the file system that it is on."""
+        """Hadoop's path of an address, and the file system it is on."""
         context = self.spark.sparkContext
         path = context._jvm.org.apache.hadoop.fs.Path(address)  # type: ignore[union-attr]
         return path, path.getFileSystem(context._jsc.hadoopConfiguration())
 
-    def _location(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """The table's name in the catalog, or its folder."""
         if self.root.startswith(CATALOG):
             return f"{self.root.removeprefix(CATALOG)}.{name}"
         return f"{self.root}/{name}"
 
-    def _delta(self, name: str) -> DeltaTable:
+    def delta_table(self, name: str) -> DeltaTable:
         self._check_exists(name)
         if self.root.startswith(CATALOG):
             return DeltaTable.forName(self.spark, self.identifier(name))
-        return DeltaTable.forPath(self.spark, self._location(name))
+        return DeltaTable.forPath(self.spark, self.location(name))
 
     def _check_exists(self, name: str) -> None:
         if not self.exists(name):
@@ -290,16 +249,17 @@ class Warehouse:
         writer = frame.write.format("delta").mode(mode).options(**(options or {}))
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with _alone(name):
+        with conflicts_as_expected_error(name):
             if self.root.startswith(CATALOG):
                 writer.saveAsTable(self.identifier(name))
             else:
-                writer.save(self._location(name))
+                writer.save(self.location(name))
         return self.version(name)
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def conflicts_as_expected_error(name: str) -> Iterator[None]:
+    """Turn Delta's errors about concurrent writers of table ``name`` into ExpectedError."""
     try:
         yield
     except CONFLICTS as error:

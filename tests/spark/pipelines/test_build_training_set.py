@@ -92,5 +92,8 @@ def test_a_training_set_is_replaced_as_a_whole_and_says_what_it_was_made_of(ware
     populations = [Population.from_row(row.asDict()) for row in warehouse.read("populations").collect()]
     assert sorted(each.as_of for each in populations) == list(meta.protocol.dates)
     assert verdicts(warehouse)[-1] == "done"
-    assert "2020-03-02: 12 eligible users, 100.0% churned, mean spend 0.00" in capsys.readouterr().out
+    [run] = warehouse.read("ulv_runs").orderBy("started_at", ascending=False).limit(1).collect()
+    assert run.counts["eligible_users_2020-03-02"] == 12
+    assert (run.metrics["churned_share_2020-03-02"], run.metrics["mean_spend_2020-03-02"]) == (1.0, 0.0)
+    assert f"training set of 3 dates in {warehouse.root}, run {meta.run_id}" in capsys.readouterr().out
     assert list(Path(warehouse.root).glob("staging*")) == []

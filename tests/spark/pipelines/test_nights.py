@@ -63,11 +63,11 @@ NIGHTS: dict[Unit, list[list[Callable[[Warehouse], None]]]] = {
 """What happens before each night."""
 
 
-@pytest.mark.parametrize(("unit", "few"), [("history", encode.FEW), ("event", 0)])
+@pytest.mark.parametrize(("unit", "few"), [("history", encode.BROADCAST_LIMIT), ("event", 0)])
 def test_a_night_costs_what_changed_and_scores_as_from_nothing(spark, unit, few, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(encode, "FEW", few)
+    monkeypatch.setattr(encode, "BROADCAST_LIMIT", few)
     # Of a dozen users, two are more than a tenth.
-    monkeypatch.setattr(incremental, "MANY", 0.5)
+    monkeypatch.setattr(incremental, "REBUILD_ABOVE", 0.5)
     models = publish(tmp_path, NETWORKS[unit], "champion")
     predictor = Predictor.load(open_store(models).fetch("champion", tmp_path / "fetched"))
     warehouse = Warehouse(spark, str(tmp_path / "warehouse"))

@@ -5,15 +5,15 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
+from ulvspark.history.byte_columns import rows_as_bytes
 from ulvspark.scoring import texts, workers
-from ulvspark.scoring.vectors import bytes_of
 
 
 def test_vectors_of_texts_reach_a_worker_file_by_file(spark):
     states = np.arange(12, dtype="<f2").reshape(4, 3)
     keys = [7, 3, 9, 1]
     known = spark.createDataFrame(
-        list(zip(keys, bytes_of(states).to_pylist(), strict=True)), "text_key BIGINT, vector BINARY"
+        list(zip(keys, rows_as_bytes(states).to_pylist(), strict=True)), "text_key BIGINT, vector BINARY"
     )
     name = texts.ship_vectors(spark.sparkContext, known, "texts-shipped")
 
@@ -30,10 +30,8 @@ def test_vectors_of_texts_reach_a_worker_file_by_file(spark):
     assert all(each.is_file() for each in sent), "only local mode sends a folder"
 
 
-def test_texts_of_tonight_alone_are_shipped(spark):
-    held = spark.createDataFrame(
-        [("ours", 1, b"a"), ("ours", 1, b"a"), ("ours", 2, b"b"), ("other", 3, b"c")],
-        "text_encoder_version STRING, text_key BIGINT, vector BINARY",
-    )
-    tonight = spark.createDataFrame([(1,), (3,)], "text_key BIGINT")
-    assert [tuple(each) for each in texts.known_texts(tonight, held, "ours").collect()] == [(1, b"a")]
+def test_texts_that_are_none_are_shipped_too(spark):
+    nothing = spark.createDataFrame([], "text_key BIGINT, vector BINARY")
+    texts.ship_vectors(spark.sparkContext, nothing, "texts-none")
+    vectors = workers.text_vectors("texts-none")
+    assert (len(vectors.keys), vectors.states.shape) == (0, (0, 1))

@@ -5,8 +5,9 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import Column, Table
-from ulvspark.warehouse import incremental, tables
-from ulvspark.warehouse.incremental import Derived, bring_up_to_date
+from ulvspark.warehouse import change_feed, incremental
+from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.pinned import pin
 
 SALES = Table("sales", (Column("sale", "INT", True), Column("seller", "STRING"), Column("paid", "INT")), key=("sale",))
 SELLERS = Table("sellers", (Column("seller", "STRING", True), Column("city", "STRING")), key=("seller",))
@@ -20,7 +21,7 @@ def totals(sales, sellers):
     return sellers.join(paid, "seller", "full").select(*TOTALS.names)
 
 
-OF_SALES = Derived(TOTALS, (SALES.name, SELLERS.name), totals, {"version": "1"})
+OF_SALES = DerivedTable(TOTALS, (SALES, SELLERS), totals, {"version": "1"})
 
 
 @pytest.fixture
@@ -45,17 +46,16 @@ def change(place, statement):
     place.spark.sql(statement.format(sales=place.identifier("sales"), sellers=place.identifier("sellers")))
 
 
-def told(frame):
+def rows(frame):
     return sorted(map(tuple, frame.collect()))
 
 
-def update(place, of=OF_SALES):
-    """How many sellers were looked at. Whatever that took, the table holds what building it from nothing gives."""
-    found = bring_up_to_date(place, of, "run")
-    assert found.sources == {name: place.version(name) for name in of.sources}
-    assert told(place.read("totals", found.version)) == told(totals(place.read("sales"), place.read("sellers")))
+def update(place, derived=OF_SALES):
+    """How many sellers were computed. Whatever that took, the table holds what building it from nothing gives."""
+    updated = bring_up_to_date(derived, pin(place, *derived.sources), "run")
+    assert rows(place.read("totals", updated.version)) == rows(totals(place.read("sales"), place.read("sellers")))
     assert not place.exists("staging_totals_run")
-    return found.built
+    return updated.keys_built
 
 
 @pytest.mark.parametrize("place", ["catalog"], indirect=True)
@@ -70,21 +70,21 @@ def test_only_what_changed_is_built(place):
     change(shop, "DELETE FROM {sellers} WHERE seller = 's03'")
     add(shop, SALES, [(90, "new", 9)])
     assert update(shop) == 4, "who had a sale and who has it now, who is gone and who is new"
-    assert {row[0] for row in told(shop.read("totals"))} == {f"s{n:02d}" for n in range(40) if n != 3} | {"new"}
+    assert {row[0] for row in rows(shop.read("totals"))} == {f"s{n:02d}" for n in range(40) if n != 3} | {"new"}
 
 
 def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
     assert update(shop) == 40
-    other = Derived(TOTALS, OF_SALES.sources, totals, {"version": "2"})
+    other = DerivedTable(TOTALS, OF_SALES.sources, totals, {"version": "2"})
     assert update(shop, other) == 40
 
     add(shop, SALES, [(90, "s05", 9)])
     with monkeypatch.context() as later:
-        later.setattr(tables, "FOR_A_WEEK", "interval 0 days")
+        later.setattr(change_feed, "DEFAULT_FILES_KEPT", "interval 0 days")
         assert update(shop, other) == 40, "the change feed may have been vacuumed"
     add(shop, SALES, [(91, "s05", 9)])
     with monkeypatch.context() as few:
-        few.setattr(incremental, "MANY", 0.02)
+        few.setattr(incremental, "REBUILD_ABOVE", 0.02)
         assert update(shop, other) == 40, "one seller in forty is more than two in a hundred"
 
     shop.delete("totals", F.col("seller") == "s07")
@@ -99,7 +99,7 @@ def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
     assert update(shop, other) == 40, "files may be gone before a run has read them"
     shop.set_properties("sales", {"delta.deletedFileRetentionDuration": "interval 2 days"})
 
-    kept = told(shop.read("sellers"))
+    kept = rows(shop.read("sellers"))
     shop.drop("sellers")
     shop.ensure(SELLERS)
     add(shop, SELLERS, kept[:30])
@@ -112,7 +112,7 @@ def test_a_run_that_stopped_half_way_does_no_harm(shop, monkeypatch):
     with monkeypatch.context() as stopped:
         stopped.setattr(shop, "replace_rows", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            bring_up_to_date(shop, OF_SALES, "run")
+            bring_up_to_date(OF_SALES, pin(shop, SALES, SELLERS), "run")
     assert update(shop) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_slower_run_is_told_to_run_again(shop):
         assert update(shop) == 1
         return totals(sales, sellers)
 
-    slow = Derived(TOTALS, OF_SALES.sources, overtaken, OF_SALES.layout)
+    slow = DerivedTable(TOTALS, OF_SALES.sources, overtaken, OF_SALES.layout)
     with pytest.raises(ExpectedError, match=r"table totals: another job brought it up to date .*; run again"):
-        bring_up_to_date(shop, slow, "slow")
+        bring_up_to_date(slow, pin(shop, SALES, SELLERS), "slow")
     assert update(shop) == 0, "what the faster one wrote is there"

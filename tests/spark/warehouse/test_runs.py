@@ -15,10 +15,11 @@ ENDINGS = {
 
 
 def test_a_run_is_reported_however_it_ends(warehouse):
-    with RunLog(warehouse, "job", "done") as run, run.stage("read") as stage:
-        stage.count("rows", 3)
+    with RunLog(warehouse, "job", "done") as run, run.step("read") as step:
+        step.count(rows=3)
+        step.measure({"share": 0.5})
     for run_id, (error, _, _) in ENDINGS.items():
-        with contextlib.suppress(type(error)), RunLog(warehouse, "job", run_id) as run, run.stage("read"):
+        with contextlib.suppress(type(error)), RunLog(warehouse, "job", run_id) as run, run.step("read"):
             raise error
 
     rows = {row.run_id: row for row in warehouse.read("ulv_runs").collect()}
@@ -26,6 +27,7 @@ def test_a_run_is_reported_however_it_ends(warehouse):
     assert {name: (rows[name].verdict, rows[name].reason) for name in ENDINGS} == {
         name: ending[1:] for name, ending in ENDINGS.items()
     }
+    assert rows["done"].metrics == {"share": 0.5}
     assert all(row.started_at <= row.finished_at and set(row.seconds) == {"read"} for row in rows.values())
 
 
@@ -33,6 +35,6 @@ def test_a_run_that_cannot_be_reported_ends_with_its_own_error(warehouse, monkey
     monkeypatch.setattr(warehouse, "append", lambda *_: 1 / 0)
     with pytest.raises(ExpectedError, match="no such model"), RunLog(warehouse, "job", "expected"):
         raise ExpectedError("no such model")
-    assert "run expected could not be reported" in caplog.text
+    assert "the report of run expected could not be written" in caplog.text
     with pytest.raises(ZeroDivisionError), RunLog(warehouse, "job", "done"):
         pass

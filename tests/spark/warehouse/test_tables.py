@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENTS, Column, Table
-from ulvspark.warehouse.publish import drop_left_behind
-from ulvspark.warehouse.tables import MergeCounts, Warehouse
+from ulvspark.warehouse.change_feed import commit_note, newest_commit_note
+from ulvspark.warehouse.staging import drop_abandoned
+from ulvspark.warehouse.tables import CURRENCY, FORMAT, TIME_ZONE, MergeCounts, Warehouse
 
 THINGS = Table("things", (Column("thing_id", "STRING", True), Column("worth", "INT")), key=("thing_id",))
 
@@ -81,16 +82,16 @@ def wait_for(path: Path) -> None:
 def test_a_note_is_of_the_commits_it_was_made_with(spark, warehouse):
     warehouse.ensure(THINGS)
     frame = spark.createDataFrame([("a", 1)], THINGS.ddl)
-    with warehouse.noting("made from 1"):
-        with warehouse.noting("made from 2"):
+    with commit_note(warehouse, "made from 1"):
+        with commit_note(warehouse, "made from 2"):
             warehouse.append(frame, "things")
-        assert warehouse.newest_note("things") == "made from 2"
+        assert newest_commit_note(warehouse, "things") == "made from 2"
         noted = warehouse.append(frame, "things")
     spark.sql(f"OPTIMIZE {warehouse.identifier('things')}")
     assert warehouse.version("things") > noted
-    assert warehouse.newest_note("things") == "made from 1", "rows are where they were"
+    assert newest_commit_note(warehouse, "things") == "made from 1", "rows are where they were"
     warehouse.append(frame, "things")
-    assert warehouse.newest_note("things") is None
+    assert newest_commit_note(warehouse, "things") is None
 
 
 def test_a_missing_table_is_one_clear_sentence(warehouse):
@@ -100,6 +101,12 @@ def test_a_missing_table_is_one_clear_sentence(warehouse):
         warehouse.settings()
     warehouse.ensure(EVENTS)
     with pytest.raises(ExpectedError, match="was not made by load_source; run that first"):
+        warehouse.settings()
+
+
+def test_a_warehouse_of_another_format_is_one_clear_sentence(warehouse):
+    warehouse.ensure(EVENTS, {CURRENCY: "GBP", TIME_ZONE: "Europe/London", FORMAT: "1"})
+    with pytest.raises(ExpectedError, match=r"has format 1, but .* reads format \d+; run load_source into a new"):
         warehouse.settings()
 
 
@@ -116,7 +123,7 @@ def test_tables_of_killed_runs_are_dropped_and_no_others(spark, place):
     one = spark.createDataFrame([("a", 1)], THINGS.ddl)
     for name in ("staging_a_job_20260301_235959_0123abcd", "staging_a_job_20260304_000001_0123abcd", "staging_things"):
         place.append(one, name)
-    assert drop_left_behind(place, datetime(2026, 3, 5, tzinfo=UTC)) == 1
+    assert drop_abandoned(place, datetime(2026, 3, 5, tzinfo=UTC)) == 1
     assert sorted(place.names()) == ["staging_a_job_20260304_000001_0123abcd", "staging_things", "things"]
 
 
@@ -131,5 +138,5 @@ def test_a_newer_release_may_write_a_column_more(spark, warehouse):
 
 
 def test_a_warehouse_that_is_out_of_reach_is_one_sentence(spark):
-    with pytest.raises(ExpectedError, match=r"warehouse nowhere://x is out of reach \(.*\); check"):
+    with pytest.raises(ExpectedError, match=r"warehouse nowhere://x cannot be reached \(.*\); check"):
         Warehouse(spark, "nowhere://x").exists("events")

@@ -44,6 +44,10 @@ def test_a_rule_that_makes_no_sense_is_a_sentence(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_costs_take_any_margin_in_their_own_unit():
+    assert TierDecision(hysteresis_margin=2.5, costs=COSTS).hysteresis_margin == 2.5
+
+
 def manifest(*heads: str) -> Manifest:
     facts = tiny.facts(NetworkSpec(heads=heads or ("tier", "spend")))
     return Manifest.model_construct(version="v1", tiers=facts.tiers, network=facts.network)

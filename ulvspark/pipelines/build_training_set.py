@@ -1,0 +1,102 @@
+"""Build the training set: behaviour as of each date of the protocol, and what users did in the window after it."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.contract import schema
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import TRAINING_SET_META, Protocol, SourceConfig, TrainingSetMeta
+from ulvspark.contract.spec import HistorySpec
+from ulvspark.history.behaviour import build, measure_population
+from ulvspark.history.days import local_day
+from ulvspark.history.labels import label, training_rows
+from ulvspark.history.population import Population
+from ulvspark.warehouse.pinned import PinnedTables, pin
+from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.staging import staging_area
+from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
+
+JOB = "build_training_set"
+
+
+def build_training_set(warehouse: Warehouse, source: SourceConfig, spec: HistorySpec) -> TrainingSetMeta:
+    """Write ``training_set`` (replaced as a whole) and, for each date, a row of ``populations`` under the same run id.
+
+    Raises ExpectedError when a date's label window reaches beyond the data, or the warehouse holds another source.
+    """
+    settings, run_id = warehouse.settings(), new_run_id(JOB)
+    with RunLog(warehouse, JOB, run_id) as run, staging_area(warehouse, run_id) as staging:
+        _check_settings(warehouse, settings, source)
+        inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
+        run.versions_read.update(inputs.versions)
+        _check_windows_closed(source.protocol, inputs.read(schema.EVENTS), settings.time_zone)
+        meta = TrainingSetMeta(
+            run_id=run_id,
+            history_spec=spec,
+            protocol=source.protocol,
+            currency=settings.currency,
+            time_zone=settings.time_zone,
+            data_versions=dict(inputs.versions),
+        )
+
+        staged, populations = staging.table(schema.TRAINING_SET), []
+        for as_of in source.protocol.dates:
+            with run.step(f"as of {as_of}") as step:
+                populations.append(_stage_date(inputs, as_of, meta, staged, step))
+
+        with run.step("publish"):
+            # Populations first: a training set never stands without them.
+            run.versions_written[schema.POPULATIONS.name] = _append_populations(warehouse, populations, run_id)
+            properties = {TRAINING_SET_META: meta.model_dump_json()}
+            run.versions_written[schema.TRAINING_SET] = warehouse.replace(
+                warehouse.read(staged), schema.TRAINING_SET, properties, partition_by=("as_of_date",)
+            )
+    return meta
+
+
+def _check_settings(warehouse: Warehouse, settings: WarehouseSettings, source: SourceConfig) -> None:
+    if settings != WarehouseSettings(source.currency, source.time_zone):
+        raise ExpectedError(
+            f"source {source.name} is in {source.currency} and {source.time_zone}, but warehouse {warehouse.root} "
+            f"holds {settings.currency} and {settings.time_zone}; give the source that was loaded into it"
+        )
+
+
+def _check_windows_closed(protocol: Protocol, events: DataFrame, time_zone: str) -> None:
+    """The day of the newest event counts as complete: a window may end with it."""
+    [(last_day,)] = events.agg(F.date_from_unix_date(F.max(local_day("event_time", time_zone)))).collect()
+    if last_day is None:
+        raise ExpectedError("the table events is empty; load a source first")
+    for as_of in protocol.dates:
+        if protocol.closes(as_of) > last_day + timedelta(days=1):
+            raise ExpectedError(
+                f"the {protocol.horizon_days} days from {as_of} reach to {protocol.closes(as_of)}, but the data end on "
+                f"{last_day}; move the date or shorten the horizon in the source's protocol"
+            )
+
+
+def _stage_date(inputs: PinnedTables, as_of: date, meta: TrainingSetMeta, staged: str, step: Step) -> Population:
+    """Add the rows of one date to the table ``staged``; the population is measured on everyone, eligible or not."""
+    warehouse, zone = inputs.warehouse, meta.time_zone
+    events, products, users = map(inputs.read, (schema.EVENTS, schema.PRODUCTS, schema.USERS))
+    behaviour = build(events, products, users, as_of, meta.history_spec, zone).persist(StorageLevel.DISK_ONLY)
+    labels = label(events, as_of, meta.protocol.horizon_days, zone)
+    rows = training_rows(behaviour, labels).withColumn("run_id", F.lit(meta.run_id))
+    warehouse.append(rows, staged)
+    population = measure_population(behaviour, meta.history_spec)
+    behaviour.unpersist()
+    written = warehouse.read(staged).where(F.col("as_of_date") == F.lit(as_of))
+    [(number, churned, spend)] = written.agg(F.count("*"), F.avg("churned"), F.avg("spend")).collect()
+    step.count(**{f"eligible_users_{as_of}": number})
+    step.measure({f"churned_share_{as_of}": churned, f"mean_spend_{as_of}": spend} if number else {})
+    return population
+
+
+def _append_populations(warehouse: Warehouse, populations: Sequence[Population], run_id: str) -> int:
+    warehouse.ensure(schema.POPULATIONS)
+    rows = [tuple(population.to_row(run_id)[name] for name in schema.POPULATIONS.names) for population in populations]
+    return warehouse.append(warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl), schema.POPULATIONS.name)

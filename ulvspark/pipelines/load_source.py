@@ -1,0 +1,152 @@
+"""Load a company's tables into ``events``, ``products`` and ``users``; rows that cannot be right go to quarantine."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+
+from ulvspark.contract import schema
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import SourceConfig
+from ulvspark.intake.identity import made_ids
+from ulvspark.intake.price_stamps import changed_events, stamp
+from ulvspark.intake.quarantine import IGNORED
+from ulvspark.intake.sources import Mapped, read_source, reading
+from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
+
+JOB = "load_source"
+
+TARGETS = (schema.PRODUCTS, schema.USERS, schema.EVENTS)
+"""The tables that rows are merged into, in this order: prices of new events are compared within the new products."""
+
+IS_CHANGED = {
+    schema.EVENTS.name: "t.content_hash <> s.content_hash",
+    schema.PRODUCTS.name: "t.text_hash <> s.text_hash",
+    schema.USERS.name: (
+        "NOT (t.signup <=> s.signup AND t.country <=> s.country AND to_json(t.attributes) <=> to_json(s.attributes))"
+    ),
+}
+"""When a row that is there is replaced: SQL on t (the table) and s (the source's row)."""
+
+OUTCOMES = ("read", "new", "changed", "ignored", "quarantined")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A source's YAML, and where it was read from: its mistakes are reported with this name."""
+
+    config: SourceConfig
+    path: str
+    root: str
+    """The folder of the mapping's relative paths."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a source's rows."""
+
+    rows: pd.DataFrame
+    """Numbers of rows: a line a table, a column each of ``OUTCOMES``."""
+    quarantined: Mapping[str, int]
+    """``table: reason`` -> rows."""
+
+
+def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> LoadReport:
+    """Load one source as of ``clock``; events later than that are in the future.
+
+    Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
+    keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
+    anything is written, for a mapping or source that is wrong.
+    """
+    run_id = new_run_id(JOB)
+    with _mistakes_named(source.path):
+        _check_settings(warehouse, source.config)
+        properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
+        id_properties = made_ids(source.config, properties)
+        mapped = read_source(warehouse.spark, source.config, source.root, clock, run_id)
+
+    with RunLog(warehouse, JOB, run_id) as run:
+        # One pass over the source maps its rows, decides which are good, and stages them.
+        with run.step("read") as step, _mistakes_named(source.path):
+            _count_outcomes(mapped, step)
+
+        _ensure_tables(warehouse, source.config, id_properties)
+
+        for table, rows in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
+            with run.step(table.name) as step:
+                new_rows = _with_price_stamps(warehouse, rows) if table is schema.EVENTS else rows
+                merged = warehouse.merge(new_rows, table, IS_CHANGED[table.name])
+                good = run.counts[f"{table.name}_read"] - run.counts[f"{table.name}_quarantined"]
+                ignored = good - merged.inserted - merged.updated
+                outcome = {"new": merged.inserted, "changed": merged.updated, "ignored": ignored}
+                step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
+
+        with run.step("quarantine"):
+            # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
+            bad_rows = mapped.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
+            warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
+
+        written = (*TARGETS, schema.QUARANTINE)
+        run.versions_written.update({table.name: warehouse.version(table.name) for table in written})
+        mapped.release()
+    return _report(run.counts)
+
+
+@contextmanager
+def _mistakes_named(path: str) -> Iterator[None]:
+    """Put the name of the YAML file before what is wrong with it."""
+    try:
+        yield
+    except ExpectedError as error:
+        raise ExpectedError(f"{path}: {error}") from None
+
+
+def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
+    wanted = WarehouseSettings(source.currency, source.time_zone)
+    if warehouse.exists(schema.EVENTS.name) and (settings := warehouse.settings()) != wanted:
+        raise ExpectedError(
+            f"the source is in {wanted.currency} and {wanted.time_zone}, but warehouse {warehouse.root} holds "
+            f"{settings.currency} and {settings.time_zone}; load it into another warehouse"
+        )
+
+
+def _count_outcomes(mapped: Mapped, step: Step) -> None:
+    with reading():
+        rows = mapped.outcomes.collect()
+    for table in TARGETS:
+        outcomes = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
+        bad = {reason: n for reason, n in outcomes.items() if reason is not None and reason not in IGNORED}
+        step.count(**{f"{table.name}_read": sum(outcomes.values()), f"{table.name}_quarantined": sum(bad.values())})
+        step.count(**{f"{table.name}_quarantined_{reason}": n for reason, n in sorted(bad.items())})
+        step.count(**{f"{table.name}_{reason}": outcomes[reason] for reason in IGNORED if reason in outcomes})
+
+
+def _ensure_tables(warehouse: Warehouse, source: SourceConfig, id_properties: Mapping[str, str]) -> None:
+    """Create the tables that are missing, and keep on ``events`` how the ids of this source are made."""
+    settings = {CURRENCY: source.currency, TIME_ZONE: source.time_zone}
+    warehouse.ensure(schema.EVENTS, settings | dict(id_properties))
+    if not id_properties.items() <= warehouse.properties(schema.EVENTS.name).items():
+        warehouse.set_properties(schema.EVENTS.name, id_properties)
+    for table in (schema.PRODUCTS, schema.USERS, schema.QUARANTINE):
+        warehouse.ensure(table)
+
+
+def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
+    """New and changed events with their prices put into words; an event keeps the stamps it once got."""
+    known = warehouse.read(schema.EVENTS.name)
+    changed = changed_events(events, known).persist(StorageLevel.DISK_ONLY)
+    return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
+
+
+def _report(counts: Mapping[str, int]) -> LoadReport:
+    rows = {table.name: [counts[f"{table.name}_{outcome}"] for outcome in OUTCOMES] for table in TARGETS}
+    reasons = {name: number for name, number in counts.items() if "_quarantined_" in name}
+    return LoadReport(
+        pd.DataFrame.from_dict(rows, orient="index", columns=list(OUTCOMES)),
+        {name.replace("_quarantined_", ": "): number for name, number in reasons.items()},
+    )

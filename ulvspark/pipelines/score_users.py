@@ -1,0 +1,277 @@
+"""A night: score every user as of a date and publish the scores, once they are verified."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ulvspark.contract import schema
+from ulvspark.contract.config import Strict
+from ulvspark.contract.errors import ExpectedError
+from ulvspark.history import behaviour
+from ulvspark.history.population import Population
+from ulvspark.model.bundle.manifest import Manifest, check_currency
+from ulvspark.model.bundle.store import Store
+from ulvspark.model.predictor import Predictor
+from ulvspark.scoring import texts, tiers
+from ulvspark.scoring.decide import decide
+from ulvspark.scoring.encode import EncodeConfig, encode_users
+from ulvspark.scoring.migration import migrate
+from ulvspark.scoring.score_rows import ScoreFacts, score_rows
+from ulvspark.scoring.token_meter import TokenMeter
+from ulvspark.scoring.workers import ShippedModel, ship_bundle
+from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.pinned import PinnedTables, pin
+from ulvspark.warehouse.publish import publish
+from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
+from ulvspark.warehouse.staging import StagingArea, drop_abandoned, staging_area
+from ulvspark.warehouse.tables import Warehouse
+from ulvspark.warehouse.vector_cache import FilledCache, Lookup, RetentionConfig, open_cache, remove_stale_encoders
+from ulvspark.warehouse.verify import VerifyLimits, verify
+
+JOB = "score_users"
+
+
+class ScoreConfig(Strict):
+    """``conf/score.yaml``."""
+
+    encode: EncodeConfig
+    retention: RetentionConfig
+    verification: VerifyLimits
+
+
+def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to bottom
+    warehouse: Warehouse, store: Store, model: str, as_of: date, config: ScoreConfig, decision: tiers.TierDecision
+) -> None:
+    """Score everyone as of ``as_of`` with the bundle ``model`` of ``store``, and publish.
+
+    Running a date again leaves one copy of its scores, and encodes only what changed. Raises RefusedError when
+    verification refuses the scores; the published tables then stay as they were. Raises ExpectedError for bad input.
+    """
+    settings = warehouse.settings()
+    _check_not_in_future(as_of, settings.time_zone)
+    run_id = new_run_id(JOB)
+    with (
+        RunLog(warehouse, JOB, run_id, as_of) as run,
+        TemporaryDirectory() as scratch,
+        staging_area(warehouse, run_id) as staging,
+    ):
+        with run.step("bundle"):
+            folder = store.fetch(model, Path(scratch))
+            manifest = _tested_manifest(folder, run)
+            check_currency(manifest, settings.currency)
+            tiers.check_fits(decision, manifest)
+            shipped = ShippedModel(ship_bundle(warehouse.spark.sparkContext, folder, manifest.version))
+
+        # The company's tables are read at these versions from here to the end.
+        inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
+        run.versions_read.update(inputs.versions)
+
+        # One row a user: the numbers as of the date, the recent events, and their hash.
+        everyone = _stage_behaviour(run, staging, inputs, as_of, manifest, settings.time_zone)
+
+        with run.step("population"):
+            population = behaviour.measure_population(everyone, manifest.history)
+            run.versions_written[schema.POPULATIONS.name] = _append_population(warehouse, population, run_id)
+
+        # BERT reads the texts that no night has read yet (unit `event`).
+        text_cache = None
+        if manifest.text_encoder_version is not None:
+            with run.step("texts") as step:
+                text_cache = _fill_text_cache(everyone, inputs, shipped, manifest.text_encoder_version, config, step)
+                shipped = _ship_texts(text_cache, shipped, run_id)
+            _report_cache(run, text_cache)
+
+        # Users whose recent events changed get a new vector.
+        user_cache = None
+        if manifest.network.use_text:
+            with run.step("encode") as step:
+                user_cache = _fill_user_cache(everyone, warehouse, shipped, manifest.user_encoder_version, config, step)
+            _report_cache(run, user_cache)
+
+        # Vectors and tonight's numbers become predictions, and these become tiers, for everyone.
+        vectors = None if user_cache is None else user_cache.cache.vectors()
+        decided = decide(everyone, vectors, population, manifest.history, shipped.bundle)
+        if decision.quotas is not None:
+            # Quotas read everyone's value before anybody gets a tier; the model must not run twice for that.
+            with run.step("predict"):
+                decided = staging.write("decided", decided)
+        previous_scores = _pin_previous_scores(run, warehouse)
+        previous = tiers.previous_tiers(previous_scores.read(schema.SCORES_HISTORY).where(F.col("as_of_date") < as_of))
+        with run.step("decide"):
+            tiered = tiers.assign(decided, previous, manifest.tiers, population.platform_scale, decision)
+            facts = ScoreFacts(
+                as_of, manifest.horizon_days, settings.currency, manifest.version, run_id, scored_at=datetime.now(UTC)
+            )
+            scores = staging.write("scores", score_rows(tiered, facts))
+
+        with run.step("verify") as step:
+            users, heads = run.counts["users"], manifest.network.heads
+            step.measure(verify(scores, users, heads, manifest.tiers.names, config.verification))
+        with run.step("migration") as step:
+            migration = migrate(scores, previous)
+            step.count(**migration.counts())
+            step.measure(migration.metrics())
+        with run.step("publish"):
+            published = publish(warehouse, scores, as_of)
+            run.versions_written.update(published)
+
+        with run.step("retention") as step:
+            caches = [cache for cache in (text_cache, user_cache) if cache is not None]
+            _remove_unused_vectors(warehouse, manifest, caches, schema.SCORES.name in published, config.retention, step)
+            step.count(abandoned_tables_dropped=drop_abandoned(warehouse, datetime.now(UTC)))
+        with run.step("resources") as step:
+            spark = warehouse.spark
+            step.measure({"bytes_shuffled": float(shuffled_bytes(spark)), "peak_memory_gb": peak_memory_gb(spark)})
+
+
+def _check_not_in_future(as_of: date, time_zone: str) -> None:
+    """``ulv_scores`` takes a later date only, so a date in the future would block it until that date has passed."""
+    today = datetime.now(ZoneInfo(time_zone)).date()
+    if as_of > today:
+        raise ExpectedError(f"--as-of {as_of} is in the future, today is {today} in {time_zone}; correct it")
+
+
+def _tested_manifest(folder: Path, run: RunLog) -> Manifest:
+    """The manifest of a bundle that scores its golden users as it did when it was made."""
+    predictor = Predictor.load(folder)
+    run.model_version = predictor.manifest.version
+    predictor.self_test()
+    return predictor.manifest
+
+
+def _stage_behaviour(
+    run: RunLog, staging: StagingArea, inputs: PinnedTables, as_of: date, manifest: Manifest, time_zone: str
+) -> DataFrame:
+    """Behaviour as of the date: from events where whole histories are read as text, else from timelines."""
+    spec = manifest.history
+    if manifest.network.use_text and manifest.network.unit == "history":
+        events, products, users = map(inputs.read, (schema.EVENTS, schema.PRODUCTS, schema.USERS))
+        rows = behaviour.build(events, products, users, as_of, spec, time_zone)
+    else:
+        timelines = _update_timelines(run, inputs, time_zone)
+        rows = behaviour.build_from_timelines(timelines, inputs.read(schema.PRODUCTS), as_of, spec)
+    with run.step("behaviour") as step:
+        everyone = staging.write("behaviour", rows)
+        number, scored = everyone.agg(F.count("user_id"), F.count("history_hash")).collect()[0]
+        step.count(users=number, scored=scored, no_history=number - scored)
+    return everyone
+
+
+def _update_timelines(run: RunLog, inputs: PinnedTables, time_zone: str) -> DataFrame:
+    """The table ``timelines``, brought up to date: only users who did something get a new row."""
+    derived = DerivedTable(
+        table=schema.TIMELINES,
+        sources=(schema.EVENTS, schema.USERS),
+        build=partial(behaviour.timelines, time_zone=time_zone),
+        layout=schema.PACKED | {"meaning": schema.PACKED_MEANING, "time_zone": time_zone},
+    )
+    with run.step("timelines") as step:
+        updated = bring_up_to_date(derived, inputs, run.run_id)
+        step.count(timelines_built=updated.keys_built)
+    run.versions_read[schema.TIMELINES.name] = updated.version
+    return inputs.warehouse.read(schema.TIMELINES.name, updated.version)
+
+
+def _append_population(warehouse: Warehouse, population: Population, run_id: str) -> int:
+    warehouse.ensure(schema.POPULATIONS)
+    row = population.to_row(run_id)
+    ordered = tuple(row[name] for name in schema.POPULATIONS.names)
+    frame = warehouse.spark.createDataFrame([ordered], schema.POPULATIONS.ddl)
+    return warehouse.append(frame, schema.POPULATIONS.name)
+
+
+def _fill_text_cache(
+    everyone: DataFrame,
+    inputs: PinnedTables,
+    model: ShippedModel,
+    encoder_version: str,
+    config: ScoreConfig,
+    step: Step,
+) -> FilledCache:
+    """Have the vectors of all products' texts, and of the searches and reviews among tonight's recent events."""
+    products, meter = inputs.read(schema.PRODUCTS), TokenMeter.start(inputs.warehouse.spark.sparkContext)
+
+    def encode(lookup: Lookup) -> DataFrame:
+        words = texts.words_of(lookup.missing_keys(), inputs.read(schema.EVENTS), products)
+        return texts.encode_texts(words, lookup.missing, model, config.encode.texts_per_task, meter.tokens)
+
+    cache = open_cache(inputs.warehouse, schema.TEXT_VECTORS, encoder_version)
+    filled = cache.fill(texts.wanted_texts(everyone, products), encode)
+    step.count(texts_encoded=filled.lookup.missing, texts_reused=filled.lookup.known)
+    step.measure(meter.rates(texts=filled.lookup.missing))
+    return filled
+
+
+def _ship_texts(texts_read: FilledCache, model: ShippedModel, run_id: str) -> ShippedModel:
+    """Send the vectors of tonight's texts to every executor, beside the model."""
+    context = texts_read.cache.warehouse.spark.sparkContext
+    name = texts.ship_vectors(context, texts_read.wanted_vectors(), f"texts-{run_id}")
+    return replace(model, text_vectors=name)
+
+
+def _fill_user_cache(
+    everyone: DataFrame,
+    warehouse: Warehouse,
+    model: ShippedModel,
+    encoder_version: str,
+    config: ScoreConfig,
+    step: Step,
+) -> FilledCache:
+    """Have the vectors of all users with a history."""
+    meter = TokenMeter.start(warehouse.spark.sparkContext)
+
+    def encode(lookup: Lookup) -> DataFrame:
+        # When nothing is known yet, there is nothing to leave out.
+        missing = lookup.missing_keys() if lookup.known else None
+        return encode_users(everyone, missing, lookup.missing, model, config.encode, meter.tokens)
+
+    filled = open_cache(warehouse, schema.USER_VECTORS, encoder_version).fill(everyone.select("history_hash"), encode)
+    step.count(histories_encoded=filled.lookup.missing, histories_reused=filled.lookup.known)
+    step.measure(meter.rates(histories=filled.lookup.missing))
+    return filled
+
+
+def _report_cache(run: RunLog, filled: FilledCache) -> None:
+    cache = filled.cache
+    run.versions_read[cache.table.name] = cache.table_version
+    if filled.lookup.missing:
+        run.versions_written[cache.table.name] = cache.table_version
+
+
+def _pin_previous_scores(run: RunLog, warehouse: Warehouse) -> PinnedTables:
+    warehouse.ensure(schema.SCORES_HISTORY)
+    pinned = pin(warehouse, schema.SCORES_HISTORY)
+    run.versions_read.update(pinned.versions)
+    return pinned
+
+
+def _remove_unused_vectors(
+    warehouse: Warehouse,
+    manifest: Manifest,
+    caches: Sequence[FilledCache],
+    is_newest: bool,
+    config: RetentionConfig,
+    step: Step,
+) -> None:
+    """Remove the vectors of encoders that are no longer used and, in a newest night, of what nobody needs any more.
+
+    In a night of the past users had other recent events than now.
+    """
+    encoders = {schema.TEXT_VECTORS: manifest.text_encoder_version, schema.USER_VECTORS: manifest.user_encoder_version}
+    stale = [
+        remove_stale_encoders(warehouse, table, version, datetime.now(UTC), config)
+        for table, version in encoders.items()
+        if version is not None and warehouse.exists(table.name)
+    ]
+    unused = [cache.remove_unused() for cache in caches if is_newest]
+    step.count(stale_encoders_removed=sum(stale), unused_vectors_removed=sum(unused))
+    for cache in caches:
+        cache.release()
