@@ -36,7 +36,7 @@ def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> t
     known = golden_users.make_users(own.manifest.history)
     numbers = known.numbers.to_numpy(np.float64)[dice.integers(0, len(known.numbers), number)]
     lengths = dice.lognormal(np.log(MEAN_EVENTS) - SIGMA**2 / 2, SIGMA, number)
-    lengths = lengths.astype(int).clip(1, own.manifest.history.last_events)
+    lengths = lengths.astype(int).clip(1, own.manifest.history.recent_events)
     table = {
         "id": pa.array(range(number)),
         "sequence": _sequences(dice, lengths),
@@ -100,7 +100,7 @@ def _vectors(batches: Iterator[pa.RecordBatch], bundle: str, scratch: str) -> It
 def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
     """Vectors of users: those that are known, and the others' read."""
     new = batch.column("vector").is_null().to_numpy(zero_copy_only=False)
-    events = Events.of_sequences(batch.column("sequence").filter(pa.array(new)))
+    events = Events.from_sequences(batch.column("sequence").filter(pa.array(new)))
     read = read_events(_reader(bundle).encoder, events, _texts(scratch))
     encoded = np.empty((len(batch), read.shape[1]), np.float32)
     encoded[new] = read

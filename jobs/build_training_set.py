@@ -23,6 +23,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
 from ulvspark.history.labels import label, training_rows
+from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
 from ulvspark.warehouse.publish import staging
 from ulvspark.warehouse.runs import RunLog, new_run_id
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         meta = TrainingSetMeta(
             run_id=run_id,
             history_spec=spec,
+            numbers=spec.numbers,
+            numbers_version=NUMBERS_VERSION,
             protocol=source.protocol,
             currency=settings.currency,
             time_zone=settings.time_zone,

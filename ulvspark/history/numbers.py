@@ -1,22 +1,47 @@
-"""The numbers of a user as of a date, computed from whole timelines.
+"""The numbers of a user as of a date, computed from all the user's events before it.
 
 Sums are of whole numbers, money in ten-thousandths, and turn into a double only at the end, so partitioning changes no
-bit.
+bit. Which numbers there are, and their order, is ``HistorySpec.numbers``.
 """
 
+from collections.abc import Sequence
 from datetime import date
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
+from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, day_number, whole_numbers
 
 Floats = npt.NDArray[np.float64]
 
+NUMBERS_VERSION = 1
+"""The version of the formulas below. Raise it whenever any number of any user may come out different: training sets and
+bundles of another version are then refused, since their trees and networks learned from other values."""
+
 TEN_THOUSANDTHS = 10_000
 """Units of money and quantity in a timeline: the scale of ``schema.MONEY``."""
+
+
+def check_numbers(names: Sequence[str], version: int, spec: HistorySpec, holder: str, remedy: str) -> None:
+    """Check that ``holder`` has the numbers that this code computes for ``spec``, in their order.
+
+    Raises ExpectedError, which names ``holder`` and ends with ``remedy``, where names or version are others.
+    """
+    if version != NUMBERS_VERSION:
+        raise ExpectedError(
+            f"{holder} has numbers by version {version} of their formulas, and this code computes version "
+            f"{NUMBERS_VERSION}; {remedy}"
+        )
+    if tuple(names) != spec.numbers:
+        pairs = zip_longest(names, spec.numbers, fillvalue="nothing")
+        place, (held, computed) = next((place, pair) for place, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        raise ExpectedError(
+            f"{holder} has {held} as number {place} of a user, where this code computes {computed}; {remedy}"
+        )
 
 
 def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:

@@ -1,4 +1,7 @@
-"""Whole timelines as rows of the table ``timelines``, a row a user, and back: nights then shuffle no event."""
+"""Arrays of numbers as columns of bytes, and whole timelines as rows of the table ``timelines``.
+
+The table holds a row a user, so a night shuffles no event.
+"""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,8 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.schema import PACKED
-from ulvspark.history.byte_columns import as_bytes, from_bytes
-from ulvspark.history.recent_events import ordinals
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines
 
 KINDS = {name: np.dtype(width) for name, width in PACKED.items()}
@@ -20,7 +21,7 @@ EVENTS = 500_000
 
 def pack(timelines: Timelines) -> pa.RecordBatch:
     """Rows of ``schema.TIMELINES``. Each column of bytes holds one number of all of a user's events."""
-    events = timelines.events | {"order": ordinals(timelines)}
+    events = timelines.events | {"order": timelines.order_ordinals()}
     packed = {name: as_bytes(_narrow(events[name], kind), timelines.starts) for name, kind in KINDS.items()}
     users = {name: timelines.users.column(name) for name in ("user_id", "known", "signup")}
     return pa.record_batch(users | {"known": pc.fill_null(users["known"], False)} | packed)
@@ -51,3 +52,18 @@ def _narrow(values: Ints, kind: np.dtype) -> np.ndarray:
 
 def _wide(values: np.ndarray) -> Ints:
     return np.where(values == np.iinfo(values.dtype).min, UNKNOWN, values.astype(np.int64))
+
+
+def as_bytes(values: np.ndarray, starts: Ints) -> pa.BinaryArray:
+    """(n,) the bytes of values [starts[i], starts[i + 1]) each; ``starts`` is (n + 1,)."""
+    offsets = pa.py_buffer((starts * values.itemsize).astype(np.int32))
+    return pa.Array.from_buffers(
+        pa.binary(), len(starts) - 1, [None, offsets, pa.py_buffer(np.ascontiguousarray(values))]
+    )
+
+
+def from_bytes(column: pa.BinaryArray, kind: np.dtype) -> tuple[Ints, np.ndarray]:
+    """What ``as_bytes`` was given: (n + 1,) starts and all values, of memory that is not to be written to."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    return (ends - ends[0]) // kind.itemsize, np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]].view(kind)

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.schema import CODED
-from ulvspark.history.byte_columns import as_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
+from ulvspark.history.packing import as_bytes
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, whole_numbers
 
 FIELDS = {
@@ -38,7 +37,7 @@ read again. Unknown is 0 for keys, ``UNKNOWN`` for the quantity (in ten-thousand
 NONE = -1
 
 
-def last_events(timelines: Timelines, count: int) -> Timelines:
+def recent_events(timelines: Timelines, count: int) -> Timelines:
     """The newest ``count`` events of each user, with ``gap_days`` to the event before.
 
     The gap of a user's first event is null, and ``order`` is an ordinal among the user's orders here, newest first.
@@ -48,27 +47,13 @@ def last_events(timelines: Timelines, count: int) -> Timelines:
     words = None if timelines.words is None else timelines.words.take(pa.array(rows))
     starts = np.append(0, np.cumsum(np.minimum(timelines.lengths, count)))
     kept = Timelines(timelines.users, events, starts, words)
-    return replace(kept, events=events | {"order": ordinals(kept)})
+    return replace(kept, events=events | {"order": kept.order_ordinals()})
 
 
 def _gaps(timelines: Timelines) -> Ints:
     gaps = np.full(timelines.size, UNKNOWN)
     gaps[:-1] = np.where(np.diff(timelines.user) == 0, timelines.day[:-1] - timelines.day[1:], UNKNOWN)
     return gaps
-
-
-def ordinals(timelines: Timelines) -> Ints:
-    """(e,) numbers of orders, of each user from 0 at the newest; ``UNKNOWN`` of an event without one."""
-    orders = timelines.events["order"]
-    rows = np.flatnonzero(orders != UNKNOWN)
-    # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
-    number, _ = pd.factorize(timelines.by_user(orders)[rows])
-    users, first = np.unique(timelines.user[rows], return_index=True)
-    least = np.zeros(len(timelines.users), np.int64)
-    least[users] = number[first]
-    found = np.full(len(orders), UNKNOWN)
-    found[rows] = number - least[timelines.user[rows]]
-    return found
 
 
 def _nullable(numbers: Ints, kind: pa.DataType) -> pa.Array:
@@ -80,7 +65,7 @@ def _units(ten_thousandths: Ints) -> pa.Array:
 
 
 def histories(timelines: Timelines) -> pa.Array:
-    """(n,) what ``last_events`` gave as ``schema.HISTORY_TYPE``; null for a user without an event."""
+    """(n,) what ``recent_events`` gave as ``schema.HISTORY_TYPE``; null for a user without an event."""
     fields = {name: pa.nulls(timelines.size, kind) for name, kind in FIELDS.items()}
     for name in ("gap_days", "product_key", "text_key"):
         fields[name] = _nullable(timelines.events[name], FIELDS[name])
@@ -104,7 +89,7 @@ def _maps(profiles: pa.StringArray) -> pa.MapArray:
 
 
 def records(timelines: Timelines) -> npt.NDArray[np.void]:
-    """(e,) what ``last_events`` gave, as ``RECORD``."""
+    """(e,) what ``recent_events`` gave, as ``RECORD``."""
     packed = np.empty(timelines.size, RECORD)
     for name in RECORD.names or ():
         unknown = {"product_key": 0, "text_key": 0, "quantity": UNKNOWN}.get(name, NONE)
@@ -120,7 +105,7 @@ def sequences(packed: npt.NDArray[np.void], starts: Ints) -> pa.BinaryArray:
 
 
 def text_keys(timelines: Timelines) -> pa.ListArray:
-    """(n,) keys of the own texts that ``last_events`` gave."""
+    """(n,) keys of the own texts that ``recent_events`` gave."""
     keys = timelines.events["text_key"]
     there = keys != UNKNOWN
     starts = np.append(0, np.cumsum(timelines.count(there)))

@@ -75,7 +75,7 @@ class Timelines:
     """e rows: the words of events, where they are read."""
 
     @classmethod
-    def of(cls, rows: pa.RecordBatch) -> Self:
+    def from_rows(cls, rows: pa.RecordBatch) -> Self:
         """From what ``newest_first`` gives of whole users."""
         ids, is_event = rows.column("user_id"), pc.is_valid(rows.column("event_type"))
         begins = np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
@@ -149,6 +149,19 @@ class Timelines:
         found = np.zeros(self.size, dtype=np.bool_)
         found[rows[np.append(True, later)[: len(rows)]]] = True
         return found
+
+    def order_ordinals(self) -> Ints:
+        """(e,) numbers of orders, of each user from 0 at the newest; ``UNKNOWN`` for an event without one."""
+        orders = self.events["order"]
+        rows = np.flatnonzero(orders != UNKNOWN)
+        # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
+        numbers, _ = pd.factorize(self.by_user(orders)[rows])
+        users, first = np.unique(self.user[rows], return_index=True)
+        least = np.zeros(len(self.users), np.int64)
+        least[users] = numbers[first]
+        ordinals = np.full(len(orders), UNKNOWN)
+        ordinals[rows] = numbers - least[self.user[rows]]
+        return ordinals
 
 
 def _numbers_and_words(

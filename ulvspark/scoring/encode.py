@@ -125,4 +125,4 @@ def _read_words(histories: pa.StructArray, bundle: str, throughput: Throughput) 
 
 def _read_sequences(sequences: pa.BinaryArray, bundle: str, texts: str) -> np.ndarray:
     encoder, known = workers.event_encoder(bundle), workers.text_vectors(texts)
-    return read_events(encoder, Events.of_sequences(sequences), known).astype("<f4")
+    return read_events(encoder, Events.from_sequences(sequences), known).astype("<f4")

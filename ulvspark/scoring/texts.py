@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.history.behaviour import WORDS, product_key, text_key
+from ulvspark.history.rows import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.inference.reader import EventReader
 from ulvspark.scoring import workers

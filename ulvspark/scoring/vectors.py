@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ulvspark.history.byte_columns import as_bytes, from_bytes
+from ulvspark.history.packing import as_bytes, from_bytes
 
 
 def vectors_of(column: pa.BinaryArray) -> np.ndarray:

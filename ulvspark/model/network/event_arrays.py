@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ulvspark.contract.schema import CODED
-from ulvspark.history.byte_columns import from_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
+from ulvspark.history.packing import from_bytes
 from ulvspark.history.recent_events import NONE, RECORD
 from ulvspark.history.timelines import UNKNOWN
 
@@ -54,14 +54,14 @@ class Events:
     """(e,) key or place of the event's own text; 0 where there is none."""
 
     @classmethod
-    def of(cls, histories: Sequence[Mapping[str, Any]]) -> Self:
+    def from_histories(cls, histories: Sequence[Mapping[str, Any]]) -> Self:
         """From values of ``schema.HISTORY_TYPE`` as mappings."""
         names = [field.name for field in READ.value_type]
         events = [[{name: each.get(name) for name in names} for each in one["events"]] for one in histories]
-        return cls.of_arrow(pa.array(events, READ))
+        return cls.from_arrow(pa.array(events, READ))
 
     @classmethod
-    def of_arrow(cls, events: pa.ListArray) -> Self:
+    def from_arrow(cls, events: pa.ListArray) -> Self:
         """From the ``events`` of a column of histories."""
         flat = events.flatten()
         starts = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(events), 0).to_numpy())])
@@ -79,8 +79,8 @@ class Events:
         )
 
     @classmethod
-    def of_sequences(cls, sequences: pa.BinaryArray) -> Self:
-        """From what ``last_events.sequences`` gave, without nulls."""
+    def from_sequences(cls, sequences: pa.BinaryArray) -> Self:
+        """From what ``recent_events.sequences`` gave, without nulls."""
         starts, records = from_bytes(sequences, RECORD)
         gap, quantity = records["gap_days"], records["quantity"]
         return cls(
