@@ -16,6 +16,7 @@ from ulvspark.contract.schema import CODED
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.population import Population
 from ulvspark.history.recent_events import RECORD, sequences
+from ulvspark.history.timelines import UNKNOWN
 from ulvspark.model.bundle import golden_users
 from ulvspark.model.inference.reader import EventReader
 from ulvspark.model.network.event_arrays import Events
@@ -53,6 +54,7 @@ def _sequences(dice: np.random.Generator, lengths: np.ndarray) -> pa.BinaryArray
     records = np.zeros(int(lengths.sum()), RECORD)
     for name, known in CODED.items():
         records[name] = dice.integers(0, len(known), len(records))
+    records["text_key"] = UNKNOWN
     records["order"], records["gap_days"] = dice.integers(0, 9, len(records)), dice.integers(0, 30, len(records))
     records["quantity"] = dice.integers(0, TEN_THOUSANDTHS, len(records))
     # Few products are seen by many: squared, as the simulator has it.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, day_number, whole_numbers
+from ulvspark.history.timelines import Ints, Mask, Timelines, day_number, from_arrow, is_known
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,8 +82,8 @@ def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) 
     bought = _did(timelines, "purchase")
     product, category = timelines.events["product"], timelines.events["top_category"]
     distinct = {
-        "products": timelines.newest_of_each(product, bought & (product != UNKNOWN)),
-        "categories": timelines.newest_of_each(category, bought & (category != UNKNOWN)),
+        "products": timelines.newest_of_each(product, bought & is_known(product)),
+        "categories": timelines.newest_of_each(category, bought & is_known(category)),
         "orders": orders,
         # An order counts where its newest event does.
         **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
@@ -96,11 +96,11 @@ def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) 
 def _days(timelines: Timelines, as_of: date) -> dict[str, Floats]:
     today = day_number(as_of)
     bought = timelines.newest_of_each_day(_did(timelines, "purchase"))
-    signup = whole_numbers(timelines.users.column("signup"))
+    signup = from_arrow(timelines.users.column("signup"))
     return {
         "recency_days": today - _newest(timelines, bought),
         "tenure_days": today - _oldest_day(timelines),
-        "signup_days": np.where((signup != UNKNOWN) & (signup < today), today - signup.astype(np.float64), np.nan),
+        "signup_days": np.where(is_known(signup) & (signup < today), today - signup.astype(np.float64), np.nan),
     }
 
 
@@ -125,14 +125,14 @@ def _gaps(timelines: Timelines) -> dict[str, Floats]:
 def _shares(timelines: Timelines) -> dict[str, Floats]:
     amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
     listed, relation = timelines.events["list_value"], timelines.events["price_relation"]
-    has_list = bought & (listed != UNKNOWN) & (amount != UNKNOWN)
+    has_list = bought & is_known(listed) & is_known(amount)
     list_value, paid = timelines.total(listed, has_list), timelines.total(amount, has_list)
     below = bought & (relation == PRICE_RELATIONS.index("below"))
     return {
         "return_share": _share(timelines.total(amount, returned), timelines.total(amount, bought)),
         "discount_share": _share(list_value - paid, list_value),
         "below_reference_share": _share(
-            timelines.total(amount, below), timelines.total(amount, bought & (relation != UNKNOWN))
+            timelines.total(amount, below), timelines.total(amount, bought & is_known(relation))
         ),
     }
 

@@ -17,7 +17,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.numbers import numbers
 from ulvspark.history.packing import unpack
 from ulvspark.history.recent_events import hashes, histories, recent_events, records, sequences, text_keys
-from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, day_number, newest_first, whole_numbers
+from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, day_number, from_arrow, newest_first
 
 ROWS = pa.schema(
     {
@@ -55,7 +55,7 @@ class Catalogue:
     @classmethod
     def from_table(cls, products: pa.Table) -> Self:
         """From the columns product, product_key and top_category."""
-        columns = [whole_numbers(products.column(name)) for name in ("product", "product_key", "top_category")]
+        columns = [from_arrow(products.column(name)) for name in ("product", "product_key", "top_category")]
         order = np.argsort(columns[0])
         return cls(*(np.append(UNKNOWN, column[order]) for column in columns))
 

@@ -194,7 +194,7 @@ def test_records_say_what_words_say(users):
     read = recent_events(Timelines.from_rows(batch), SPEC.recent_events)
     told, packed = histories(read), sequences(records(read), read.starts)
     assert told.is_valid().equals(packed.is_valid())
-    in_words = dict(vars(Events.from_arrow(pc.struct_field(told, "events").drop_null())))
+    in_words = dict(vars(Events.from_lists(pc.struct_field(told, "events").drop_null())))
     in_records = dict(vars(Events.from_sequences(packed.drop_null())))
     codes = in_records.pop("codes"), in_words.pop("codes")
     for found, expected in (codes, (in_records, in_words)):

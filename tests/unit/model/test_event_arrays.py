@@ -50,7 +50,7 @@ def test_events_are_read_as_flat_arrays():
 
 def test_a_slice_of_arrow_reads_as_the_whole_does():
     whole = pa.array([[event(product_key=number)] * (number + 1) for number in range(1, 5)], READ)
-    assert Events.from_arrow(whole[2:]).product.tolist() == Events.from_arrow(whole).product[5:].tolist()
+    assert Events.from_lists(whole[2:]).product.tolist() == Events.from_lists(whole).product[5:].tolist()
 
 
 def test_padding_holds_nothing():
