@@ -14,7 +14,7 @@ from pyspark.sql.types import IntegerType
 
 from benchmarks import contenders
 from benchmarks.texts import Users
-from ulvspark.history.byte_columns import rows_as_bytes, rows_from_bytes
+from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.population import Population
 
 SCHEMA = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"

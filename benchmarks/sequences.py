@@ -13,10 +13,11 @@ from pyspark.sql import functions as F
 
 from benchmarks.contenders import predictor
 from ulvspark.contract.schema import CODED
-from ulvspark.history.byte_columns import rows_as_bytes, rows_from_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
+from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.population import Population
 from ulvspark.history.recent_events import RECORD, sequences
+from ulvspark.history.timelines import UNKNOWN
 from ulvspark.model.bundle import golden_users
 from ulvspark.model.inference.reader import EventReader
 from ulvspark.model.network.event_arrays import Events
@@ -36,7 +37,7 @@ def made_up(session: SparkSession, number: int, bundle: str, scratch: Path) -> t
     known = golden_users.make_users(own.manifest.history)
     numbers = known.numbers.to_numpy(np.float64)[dice.integers(0, len(known.numbers), number)]
     lengths = dice.lognormal(np.log(MEAN_EVENTS) - SIGMA**2 / 2, SIGMA, number)
-    lengths = lengths.astype(int).clip(1, own.manifest.history.last_events)
+    lengths = lengths.astype(int).clip(1, own.manifest.history.recent_events)
     table = {
         "id": pa.array(range(number)),
         "sequence": _sequences(dice, lengths),
@@ -53,6 +54,7 @@ def _sequences(dice: np.random.Generator, lengths: np.ndarray) -> pa.BinaryArray
     records = np.zeros(int(lengths.sum()), RECORD)
     for name, known in CODED.items():
         records[name] = dice.integers(0, len(known), len(records))
+    records["text_key"] = UNKNOWN
     records["order"], records["gap_days"] = dice.integers(0, 9, len(records)), dice.integers(0, 30, len(records))
     records["quantity"] = dice.integers(0, TEN_THOUSANDTHS, len(records))
     # Few products are seen by many: squared, as the simulator has it.
@@ -100,7 +102,7 @@ def _vectors(batches: Iterator[pa.RecordBatch], bundle: str, scratch: str) -> It
 def _encoded(batch: pa.RecordBatch, bundle: str, scratch: str) -> np.ndarray:
     """Vectors of users: those that are known, and the others' read."""
     new = batch.column("vector").is_null().to_numpy(zero_copy_only=False)
-    events = Events.of_sequences(batch.column("sequence").filter(pa.array(new)))
+    events = Events.from_sequences(batch.column("sequence").filter(pa.array(new)))
     read = read_events(_reader(bundle).encoder, events, _texts(scratch))
     encoded = np.empty((len(batch), read.shape[1]), np.float32)
     encoded[new] = read

@@ -11,9 +11,10 @@ from deltalake import DeltaTable, write_deltalake
 from model_training.finetuning.config import TrainConfig, load_train_config
 from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.population import KNOT_PROBABILITIES, Population
+from ulvspark.history.numbers import NUMBERS_VERSION
+from ulvspark.history.population import QUANTILE_PROBABILITIES, Population
 
-SPEC = HistorySpec(windows_days=(30,), last_events=8)
+SPEC = HistorySpec(windows_days=(30,), recent_events=8)
 PROTOCOL = Protocol(
     horizon_days=30,
     training_origins=(date(2020, 1, 1), date(2020, 2, 1)),
@@ -21,8 +22,8 @@ PROTOCOL = Protocol(
     test_cut=date(2020, 4, 10),
 )
 META = TrainingSetMeta(
-    run_id="run-1", history_spec=SPEC, protocol=PROTOCOL, currency="GBP", time_zone="Europe/London",
-    data_versions={"events": 3, "products": 1, "users": 1},
+    run_id="run-1", history_spec=SPEC, numbers=SPEC.numbers, numbers_version=NUMBERS_VERSION, protocol=PROTOCOL,
+    currency="GBP", time_zone="Europe/London", data_versions={"events": 3, "products": 1, "users": 1},
 )  # fmt: skip
 
 EVENT = pa.struct(
@@ -79,10 +80,10 @@ def write(root: Path, rows: pd.DataFrame | None = None) -> Path:
     populations = [_population(as_of).to_row(META.run_id) for as_of in PROTOCOL.dates]
     stale = [_population(PROTOCOL.dates[0]).to_row("run-0")]
     columns = {name: [row[name] for row in populations + stale] for name in populations[0]}
-    knots = pa.array(
-        [list(each.items()) for each in columns.pop("knots")], pa.map_(pa.string(), pa.list_(pa.float64()))
+    quantiles = pa.array(
+        [list(each.items()) for each in columns.pop("quantiles")], pa.map_(pa.string(), pa.list_(pa.float64()))
     )
-    write_deltalake(root / "populations", pa.table({**columns, "knots": knots}))
+    write_deltalake(root / "populations", pa.table({**columns, "quantiles": quantiles}))
     return root
 
 
@@ -105,8 +106,8 @@ def to_arrow(rows: pd.DataFrame) -> pa.Table:
 
 
 def _population(as_of: date) -> Population:
-    knots = {name: 100 * np.asarray(KNOT_PROBABILITIES) for name in SPEC.money_numbers}
-    return Population.measured(as_of, 1000, 20.0, knots)
+    quantiles = {name: 100 * np.asarray(QUANTILE_PROBABILITIES) for name in SPEC.money_numbers}
+    return Population.measured(as_of, 1000, 20.0, quantiles)
 
 
 CONF = Path(__file__).parents[1] / "conf"

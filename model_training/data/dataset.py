@@ -24,6 +24,7 @@ from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMet
 from ulvspark.contract.spec import TierSpec
 from ulvspark.contract.tier_bounds import label_tiers
 from ulvspark.history.features import feature_matrix
+from ulvspark.history.numbers import check_numbers
 from ulvspark.history.population import Population
 
 logger = logging.getLogger(__name__)
@@ -134,9 +135,15 @@ def _meta(table: DeltaTable) -> TrainingSetMeta:
     found = table.metadata().configuration.get(TRAINING_SET_META)
     if found is None:
         raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
-    return validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
+    try:
+        meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
+    except ExpectedError as error:
+        raise ExpectedError(f"{error}; {BUILD_AGAIN}") from None
+    check_numbers(meta.numbers, meta.numbers_version, meta.history_spec, table.table_uri, BUILD_AGAIN)
+    return meta
 
 
+BUILD_AGAIN = "build it again with jobs/build_training_set.py"
 BUILD = "run jobs/build_training_set.py or correct --warehouse"
 
 

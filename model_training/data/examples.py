@@ -150,7 +150,7 @@ def _event_texts(
 ) -> EventTexts:
     found = dict(sorted(event_texts(histories).items()))
     keys = np.fromiter(found, dtype=np.int64, count=len(found))
-    events = Events.of(list(histories))
+    events = Events.from_histories(list(histories))
     placed = events.with_texts(places(keys, events.product), places(keys, events.text))
     tokens = tokenize_single(tokenizer, list(found.values()), spec)
     return EventTexts(tokens, of_row, int(tokenizer.pad_token_id), placed)

@@ -204,11 +204,11 @@ POPULATIONS = Table(
         Column("as_of_date", "DATE", True),
         Column("users", "BIGINT", True),
         Column("platform_scale", "DOUBLE", True),
-        Column("knots", "MAP<STRING, ARRAY<DOUBLE>>", True),
+        Column("quantiles", "MAP<STRING, ARRAY<DOUBLE>>", True),
     ),
     key=("run_id", "as_of_date"),
 )
-"""The platform on a date: what turns money into ranks (knots) and spend into units (scale)."""
+"""The platform on a date: what turns money into ranks (quantiles) and spend into units (scale)."""
 
 LABELS = (
     Column("spend", "DOUBLE", True),

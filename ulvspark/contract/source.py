@@ -121,6 +121,10 @@ class TrainingSetMeta(Strict):
 
     run_id: str
     history_spec: HistorySpec
+    numbers: tuple[str, ...]
+    """The numbers of a user in the order of the table's columns, which models learn from."""
+    numbers_version: int
+    """``ulvspark.history.numbers.NUMBERS_VERSION`` of the code that computed them."""
     protocol: Protocol
     currency: str
     time_zone: str

@@ -12,7 +12,7 @@ class HistorySpec(Strict):
     """Which behaviour is computed as of a date."""
 
     windows_days: tuple[int, ...] = (30, 91, 183, 365)
-    last_events: int = Field(32, ge=1)
+    recent_events: int = Field(32, ge=1)
 
     @field_validator("windows_days")
     @classmethod

@@ -1,22 +1,47 @@
-"""The numbers of a user as of a date, computed from whole timelines.
+"""The numbers of a user as of a date, computed from all the user's events before it.
 
 Sums are of whole numbers, money in ten-thousandths, and turn into a double only at the end, so partitioning changes no
-bit.
+bit. Which numbers there are, and their order, is ``HistorySpec.numbers``.
 """
 
+from collections.abc import Sequence
 from datetime import date
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
+from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.timelines import UNKNOWN, Ints, Mask, Timelines, day_number, whole_numbers
+from ulvspark.history.timelines import Ints, Mask, Timelines, day_number, from_arrow, is_known
 
 Floats = npt.NDArray[np.float64]
 
+NUMBERS_VERSION = 1
+"""The version of the formulas below. Raise it whenever any number of any user may come out different: training sets and
+bundles of another version are then refused, since their trees and networks learned from other values."""
+
 TEN_THOUSANDTHS = 10_000
 """Units of money and quantity in a timeline: the scale of ``schema.MONEY``."""
+
+
+def check_numbers(names: Sequence[str], version: int, spec: HistorySpec, holder: str, remedy: str) -> None:
+    """Check that ``holder`` has the numbers that this code computes for ``spec``, in their order.
+
+    Raises ExpectedError, which names ``holder`` and ends with ``remedy``, where names or version are others.
+    """
+    if version != NUMBERS_VERSION:
+        raise ExpectedError(
+            f"{holder} has numbers by version {version} of their formulas, and this code computes version "
+            f"{NUMBERS_VERSION}; {remedy}"
+        )
+    if tuple(names) != spec.numbers:
+        pairs = zip_longest(names, spec.numbers, fillvalue="nothing")
+        place, (held, computed) = next((place, pair) for place, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        raise ExpectedError(
+            f"{holder} has {held} as number {place} of a user, where this code computes {computed}; {remedy}"
+        )
 
 
 def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
@@ -57,8 +82,8 @@ def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) 
     bought = _did(timelines, "purchase")
     product, category = timelines.events["product"], timelines.events["top_category"]
     distinct = {
-        "products": timelines.newest_of_each(product, bought & (product != UNKNOWN)),
-        "categories": timelines.newest_of_each(category, bought & (category != UNKNOWN)),
+        "products": timelines.newest_of_each(product, bought & is_known(product)),
+        "categories": timelines.newest_of_each(category, bought & is_known(category)),
         "orders": orders,
         # An order counts where its newest event does.
         **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
@@ -71,11 +96,11 @@ def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) 
 def _days(timelines: Timelines, as_of: date) -> dict[str, Floats]:
     today = day_number(as_of)
     bought = timelines.newest_of_each_day(_did(timelines, "purchase"))
-    signup = whole_numbers(timelines.users.column("signup"))
+    signup = from_arrow(timelines.users.column("signup"))
     return {
         "recency_days": today - _newest(timelines, bought),
         "tenure_days": today - _oldest_day(timelines),
-        "signup_days": np.where((signup != UNKNOWN) & (signup < today), today - signup.astype(np.float64), np.nan),
+        "signup_days": np.where(is_known(signup) & (signup < today), today - signup.astype(np.float64), np.nan),
     }
 
 
@@ -100,14 +125,14 @@ def _gaps(timelines: Timelines) -> dict[str, Floats]:
 def _shares(timelines: Timelines) -> dict[str, Floats]:
     amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
     listed, relation = timelines.events["list_value"], timelines.events["price_relation"]
-    has_list = bought & (listed != UNKNOWN) & (amount != UNKNOWN)
+    has_list = bought & is_known(listed) & is_known(amount)
     list_value, paid = timelines.total(listed, has_list), timelines.total(amount, has_list)
     below = bought & (relation == PRICE_RELATIONS.index("below"))
     return {
         "return_share": _share(timelines.total(amount, returned), timelines.total(amount, bought)),
         "discount_share": _share(list_value - paid, list_value),
         "below_reference_share": _share(
-            timelines.total(amount, below), timelines.total(amount, bought & (relation != UNKNOWN))
+            timelines.total(amount, below), timelines.total(amount, bought & is_known(relation))
         ),
     }
 

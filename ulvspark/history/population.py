@@ -1,4 +1,4 @@
-"""The population on a date: what turns money into ranks within the platform, and spend into platform units."""
+"""The population on a date: it turns money into ranks within the platform, and spend into platform scales."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,43 +10,44 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-KNOT_PROBABILITIES: tuple[float, ...] = tuple(step / 100 for step in range(101))
-"""Probabilities of the quantiles that stand for a distribution of money."""
+QUANTILE_PROBABILITIES: tuple[float, ...] = tuple(step / 100 for step in range(101))
+"""The quantiles that describe the distribution of a money number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Fixed facts of the whole platform on ``as_of``, so that a subset of users gets the same ranks.
-
-    ``users`` have a history; ``platform_scale`` is in the warehouse's currency; ``knots`` holds, by money number,
-    its quantiles at ``KNOT_PROBABILITIES``, ascending, shape (101,).
-    """
+    """Fixed facts of the whole platform on ``as_of``, so that a user has the same ranks in any subset of the users."""
 
     as_of: date
     users: int
+    """Users with an event before ``as_of``."""
     platform_scale: float
-    knots: dict[str, Floats]
+    """In the warehouse's currency."""
+    quantiles: dict[str, Floats]
+    """(101,) by money number: its quantiles at ``QUANTILE_PROBABILITIES``, ascending."""
 
     @classmethod
-    def measured(cls, as_of: date, users: int, platform_scale: float, knots: Mapping[str, Iterable[float]]) -> Self:
-        arrays = {name: np.asarray(values, dtype=np.float64) for name, values in knots.items()}
+    def measured(cls, as_of: date, users: int, platform_scale: float, quantiles: Mapping[str, Iterable[float]]) -> Self:
+        """The same with quantiles of any kind of sequence."""
+        arrays = {name: np.asarray(values, dtype=np.float64) for name, values in quantiles.items()}
         return cls(as_of, users, platform_scale, arrays)
 
     def rank(self, name: str, values: Floats) -> Floats:
         """The share of the platform below each value of the money number ``name``, in [0, 1]; NaN stays NaN.
 
-        Linear between knots; a value held by several knots gets the middle of them, so that a common value (zero
-        spend, say) ranks in the middle of those who share it. It rises with the value and looks at one user at a time.
+        Linear between quantiles. A value that equals several quantiles gets the middle of them, so a common value
+        (zero spend, say) ranks in the middle of the users who share it. Ranks rise with the value, and a user's rank
+        depends on that user's value alone.
         """
-        knots = self.knots[name]
+        quantiles = self.quantiles[name]
         values = np.asarray(values, dtype=np.float64)
-        left, right = np.searchsorted(knots, values, "left"), np.searchsorted(knots, values, "right")
-        on_knots = (left + right - 1) / 2
-        below = np.clip(left - 1, 0, len(knots) - 2)
-        width = knots[below + 1] - knots[below]
-        part = np.divide(values - knots[below], width, out=np.zeros_like(values), where=width > 0)
-        position = np.where(left < right, on_knots, below + np.clip(part, 0.0, 1.0))
-        return np.where(np.isnan(values), np.nan, position / (len(knots) - 1))
+        left, right = np.searchsorted(quantiles, values, "left"), np.searchsorted(quantiles, values, "right")
+        on_quantiles = (left + right - 1) / 2
+        below = np.clip(left - 1, 0, len(quantiles) - 2)
+        width = quantiles[below + 1] - quantiles[below]
+        part = np.divide(values - quantiles[below], width, out=np.zeros_like(values), where=width > 0)
+        position = np.where(left < right, on_quantiles, below + np.clip(part, 0.0, 1.0))
+        return np.where(np.isnan(values), np.nan, position / (len(quantiles) - 1))
 
     def to_row(self, run_id: str) -> dict[str, Any]:
         """The row of the ``populations`` table written by run ``run_id``."""
@@ -55,10 +56,10 @@ class Population:
             "as_of_date": self.as_of,
             "users": self.users,
             "platform_scale": self.platform_scale,
-            "knots": {name: values.tolist() for name, values in self.knots.items()},
+            "quantiles": {name: values.tolist() for name, values in self.quantiles.items()},
         }
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Read a row of ``populations``, whose knots are a mapping (Spark) or pairs (Arrow)."""
-        return cls.measured(row["as_of_date"], int(row["users"]), float(row["platform_scale"]), dict(row["knots"]))
+        """Read a row of ``populations``, where Spark gives the quantiles as a mapping and Arrow as pairs."""
+        return cls.measured(row["as_of_date"], int(row["users"]), float(row["platform_scale"]), dict(row["quantiles"]))

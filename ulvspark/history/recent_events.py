@@ -1,6 +1,7 @@
-"""The last N events of whole users: what the model reads of them, and the hash that tells whether it changed.
+"""The newest N events of whole users: what the model reads of a user, and a hash that changes when that does.
 
-They are told twice: as ``schema.HISTORY_TYPE``, with words, and as records of ``RECORD``, without.
+They come in two forms: with words, as ``schema.HISTORY_TYPE``, for unit ``history``; and without, as records of
+``RECORD``, for unit ``event``.
 """
 
 import hashlib
@@ -10,21 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.schema import CODED
-from ulvspark.history.byte_columns import as_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
-from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, whole_numbers
+from ulvspark.history.packing import as_bytes
+from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, from_arrow, is_known, to_arrow, to_width
 
 FIELDS = {
     "event_type": pa.string(), "order_id": pa.string(), "gap_days": pa.int32(), "quantity": pa.float64(),
     "price_relation": pa.string(), "price_level": pa.string(), "title": pa.string(), "category": pa.string(),
     "brand": pa.string(), "text": pa.string(), "product_key": pa.int64(), "text_key": pa.int64(),
 }  # fmt: skip
-"""Of an event in ``schema.HISTORY_TYPE``, in its order."""
+"""The fields of an event in ``schema.HISTORY_TYPE``, in its order."""
 
 RECORD = np.dtype(
     [
@@ -32,23 +32,23 @@ RECORD = np.dtype(
         *((name, "i1") for name in CODED),
     ]
 )  # fmt: skip
-"""Of an event, all that unit ``event`` reads and all that a history's hash covers: with another one everyone would be
-read again. Unknown is 0 for keys, ``UNKNOWN`` for the quantity (in ten-thousandths), else ``NONE``."""
+"""An event as unit ``event`` reads it: whole numbers, the quantity in ten-thousandths.
 
-NONE = -1
+The hash covers these records, so with another layout every user is encoded again.
+"""
 
 
-def last_events(timelines: Timelines, count: int) -> Timelines:
-    """The newest ``count`` events of each user, with ``gap_days`` to the event before.
+def recent_events(timelines: Timelines, count: int) -> Timelines:
+    """The newest ``count`` events of each user, with ``gap_days`` to the event before (older), in days.
 
-    The gap of a user's first event is null, and ``order`` is an ordinal among the user's orders here, newest first.
+    The gap of a user's first event is unknown. ``order`` numbers the orders among these events, from 0 at the newest.
     """
     rows = np.flatnonzero(timelines.position < count)
     events = {name: values[rows] for name, values in timelines.events.items()} | {"gap_days": _gaps(timelines)[rows]}
     words = None if timelines.words is None else timelines.words.take(pa.array(rows))
     starts = np.append(0, np.cumsum(np.minimum(timelines.lengths, count)))
-    kept = Timelines(timelines.users, events, starts, words)
-    return replace(kept, events=events | {"order": ordinals(kept)})
+    recent = Timelines(timelines.users, events, starts, words)
+    return replace(recent, events=events | {"order": recent.order_ordinals()})
 
 
 def _gaps(timelines: Timelines) -> Ints:
@@ -57,80 +57,57 @@ def _gaps(timelines: Timelines) -> Ints:
     return gaps
 
 
-def ordinals(timelines: Timelines) -> Ints:
-    """(e,) numbers of orders, of each user from 0 at the newest; ``UNKNOWN`` of an event without one."""
-    orders = timelines.events["order"]
-    rows = np.flatnonzero(orders != UNKNOWN)
-    # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
-    number, _ = pd.factorize(timelines.by_user(orders)[rows])
-    users, first = np.unique(timelines.user[rows], return_index=True)
-    least = np.zeros(len(timelines.users), np.int64)
-    least[users] = number[first]
-    found = np.full(len(orders), UNKNOWN)
-    found[rows] = number - least[timelines.user[rows]]
-    return found
-
-
-def _nullable(numbers: Ints, kind: pa.DataType) -> pa.Array:
-    return pa.array(np.where(numbers == UNKNOWN, 0, numbers), mask=numbers == UNKNOWN).cast(kind)
+def histories(recent: Timelines) -> pa.Array:
+    """(n,) ``recent_events`` as ``schema.HISTORY_TYPE``; null for a user without an event."""
+    fields = {name: pa.nulls(recent.size, kind) for name, kind in FIELDS.items()}
+    for name in ("gap_days", "product_key", "text_key"):
+        fields[name] = to_arrow(recent.events[name], FIELDS[name])
+    for name, words in CODED.items():
+        fields[name] = pa.array(words).take(to_arrow(recent.events[name], pa.int64()))
+    fields["order_id"] = to_arrow(recent.events["order"], pa.int64()).cast(pa.string())
+    fields["quantity"] = _units(recent.events["quantity"])
+    if recent.words is not None:
+        fields |= {name: recent.words.column(name) for name in recent.words.schema.names}
+    events = pa.StructArray.from_arrays(list(fields.values()), list(fields))
+    lists = pa.ListArray.from_arrays(pa.array(recent.starts, pa.int32()), events)
+    profiles = _maps(recent.users.column("profile"))
+    return pa.StructArray.from_arrays([profiles, lists], ["profile", "events"], mask=pa.array(recent.lengths == 0))
 
 
 def _units(ten_thousandths: Ints) -> pa.Array:
-    return pc.divide(_nullable(ten_thousandths, pa.int64()).cast(pa.float64(), safe=False), TEN_THOUSANDTHS)
-
-
-def histories(timelines: Timelines) -> pa.Array:
-    """(n,) what ``last_events`` gave as ``schema.HISTORY_TYPE``; null for a user without an event."""
-    fields = {name: pa.nulls(timelines.size, kind) for name, kind in FIELDS.items()}
-    for name in ("gap_days", "product_key", "text_key"):
-        fields[name] = _nullable(timelines.events[name], FIELDS[name])
-    for name, known in CODED.items():
-        fields[name] = pa.array(known).take(_nullable(timelines.events[name], pa.int64()))
-    fields["order_id"] = _nullable(timelines.events["order"], pa.int64()).cast(pa.string())
-    fields["quantity"] = _units(timelines.events["quantity"])
-    if timelines.words is not None:
-        fields |= {name: timelines.words.column(name) for name in timelines.words.schema.names}
-    told = pa.StructArray.from_arrays(list(fields.values()), list(fields))
-    lists = pa.ListArray.from_arrays(pa.array(timelines.starts, pa.int32()), told)
-    nobody = pa.array(timelines.lengths == 0)
-    return pa.StructArray.from_arrays(
-        [_maps(timelines.users.column("profile")), lists], ["profile", "events"], mask=nobody
-    )
+    return pc.divide(to_arrow(ten_thousandths, pa.int64()).cast(pa.float64(), safe=False), TEN_THOUSANDTHS)
 
 
 def _maps(profiles: pa.StringArray) -> pa.MapArray:
-    known = [None if each is None else list(json.loads(each).items()) for each in profiles.to_pylist()]
-    return pa.array(known, pa.map_(pa.string(), pa.string()))
+    pairs = [None if profile is None else list(json.loads(profile).items()) for profile in profiles.to_pylist()]
+    return pa.array(pairs, pa.map_(pa.string(), pa.string()))
 
 
-def records(timelines: Timelines) -> npt.NDArray[np.void]:
-    """(e,) what ``last_events`` gave, as ``RECORD``."""
-    packed = np.empty(timelines.size, RECORD)
+def records(recent: Timelines) -> npt.NDArray[np.void]:
+    """(e,) ``recent_events`` as ``RECORD``."""
+    packed = np.empty(recent.size, RECORD)
     for name in RECORD.names or ():
-        unknown = {"product_key": 0, "text_key": 0, "quantity": UNKNOWN}.get(name, NONE)
-        values = timelines.events[name]
-        packed[name] = np.where(values == UNKNOWN, unknown, values)
+        packed[name] = to_width(recent.events[name], RECORD[name])
     return packed
 
 
 def sequences(packed: npt.NDArray[np.void], starts: Ints) -> pa.BinaryArray:
-    """(n,) each user's records; null for a user without an event."""
-    told = as_bytes(packed, starts)
-    return pc.if_else(pa.array(np.diff(starts) > 0), told, None)
+    """(n,) the records of each user; null for a user without an event."""
+    return pc.if_else(pa.array(np.diff(starts) > 0), as_bytes(packed, starts), None)
 
 
-def text_keys(timelines: Timelines) -> pa.ListArray:
-    """(n,) keys of the own texts that ``last_events`` gave."""
-    keys = timelines.events["text_key"]
-    there = keys != UNKNOWN
-    starts = np.append(0, np.cumsum(timelines.count(there)))
-    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(keys[there]))
+def text_keys(recent: Timelines) -> pa.ListArray:
+    """(n,) the keys of the events' own texts."""
+    keys = recent.events["text_key"]
+    known = is_known(keys)
+    starts = np.append(0, np.cumsum(recent.count(known)))
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(keys[known]))
 
 
-def hashes(packed: npt.NDArray[np.void], timelines: Timelines) -> pa.Array:
+def hashes(packed: npt.NDArray[np.void], recent: Timelines) -> pa.Array:
     """(n,) SHA-256 of each user's profile and records; null for a user without an event."""
-    profiles = whole_numbers(timelines.users.column("profile_key")).astype("<i8")
-    return pa.array(_digests(packed, profiles, timelines.starts), pa.string())
+    profiles = from_arrow(recent.users.column("profile_key")).astype("<i8")
+    return pa.array(_digests(packed, profiles, recent.starts), pa.string())
 
 
 def _digests(packed: npt.NDArray[np.void], profiles: Ints, starts: Ints) -> Iterator[str | None]:

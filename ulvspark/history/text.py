@@ -6,12 +6,17 @@ reference, a mid-priced product, a quantity of one) is left unsaid: a text has f
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ulvspark.contract.schema import PRICE_LEVELS
 from ulvspark.contract.spec import TextSpec
+
+RENDERER_VERSION = 1
+"""Raise it whenever a history or a product may be rendered to another text. It is part of the versions of a bundle's
+encoders, so vectors of texts that the older renderer made are not used again."""
 
 Segment = Literal["profile", "events"]
 
@@ -138,7 +143,7 @@ def _product(event: Event) -> Iterator[Piece]:
     brand = _clean(event.get("brand"))
     words = (
         (LEVEL_WORDS.get(event.get("price_level") or "", ""), "price_level"),
-        ("" if brand in name else brand, "brand"),
+        ("" if _says(name, brand) else brand, "brand"),
         (name, field),
         (_quantity_words(event.get("quantity")), "quantity"),
         (RELATION_WORDS.get(event.get("price_relation") or "", ""), "price_relation"),
@@ -152,6 +157,11 @@ def _name(event: Event) -> tuple[str, str]:
     if title := _clean(event.get("title")):
         return "title", title
     return "category", _clean((event.get("category") or "").rpartition(" > ")[2])
+
+
+def _says(name: str, brand: str) -> bool:
+    """Whether ``brand`` stands in ``name`` as whole words: "art" does in "art set" and does not in "cartridge"."""
+    return brand in name and re.search(rf"(?<!\w){re.escape(brand)}(?!\w)", name) is not None
 
 
 def _spaced(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -178,7 +188,7 @@ def product_text(product: Mapping[str, Any]) -> str:
     """Brand and title of a product, or the end of its category path where it has no title."""
     _, name = _name(product)
     brand = _clean(product.get("brand"))
-    return f"{brand} {name}".strip() if brand not in name else name
+    return name if _says(name, brand) else f"{brand} {name}".strip()
 
 
 def own_text(event: Mapping[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""Whole users' events as flat arrays: one user after another, each one's newest event first."""
+"""All events of whole users as flat arrays: one user after another, each user's newest event first.
+
+A whole number that is not known is null in tables and, in arrays, the least number of the array's width. All that
+converts between these is here.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,20 +20,47 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = int(np.iinfo(np.int64).min)
-"""Stands in an array for a whole number that is not known."""
+"""What stands in an array of 64 bits for a whole number that is not known."""
 
-SPREAD = -7046029254386353131
+USER_FACTOR = -7046029254386353131
 """Odd, and near 2^64 over the golden ratio (as 64 bits with a sign), which keeps its multiples far apart."""
 
-OF_USERS = ("user_id", "known", "signup", "profile_key", "profile")
-"""Columns that tell of a user, not of an event; ``profile`` where words are read."""
+USER_COLUMNS = ("user_id", "known", "signup", "profile_key", "profile")
+"""Columns that describe a user, not an event; ``profile`` where words are read."""
 
-ROWS = 100_000
-"""Read at once, and the rest of the last user's: enough that what a call costs does not show."""
+ROWS_AT_ONCE = 100_000
+"""Rows that are worked on at once, at least: enough that the cost of a call does not show."""
 
 
-def whole_users(batches: Iterable[pa.RecordBatch], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches that end where a user ends, of ``rows`` or more; the last may be smaller.
+def is_known(values: np.ndarray) -> Mask:
+    """Where whole numbers of any width are known."""
+    known: Mask = values != np.iinfo(values.dtype).min
+    return known
+
+
+def fill_unknown(values: np.ndarray, replacement: int) -> np.ndarray:
+    """Whole numbers of any width, with another number in place of what is not known."""
+    return np.where(is_known(values), values, np.array(replacement, values.dtype))
+
+
+def to_width(values: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """The same whole numbers in another width, which must be wide enough for all that are known."""
+    return np.where(is_known(values), values, np.array(np.iinfo(kind).min, kind)).astype(kind)
+
+
+def from_arrow(column: pa.Array) -> Ints:
+    """A column of whole numbers as 64 bits, ``UNKNOWN`` where it is null."""
+    values: Ints = pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy()
+    return values
+
+
+def to_arrow(values: Ints, kind: pa.DataType) -> pa.Array:
+    """Whole numbers as a column, null where one is not known."""
+    return pa.array(fill_unknown(values, 0), mask=~is_known(values)).cast(kind)
+
+
+def whole_users(batches: Iterable[pa.RecordBatch], rows: int = ROWS_AT_ONCE) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of at least ``rows`` that end where a user ends; the last batch may be smaller.
 
     Rows of one ``user_hash`` follow each other in ``batches``.
     """
@@ -49,12 +80,12 @@ def whole_users(batches: Iterable[pa.RecordBatch], rows: int = ROWS) -> Iterator
 
 
 def newest_first(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows user by user: what is known of each, then events by time and id, the newest first.
+    """Rows user by user: the row of the user, then events by time and id, the newest first.
 
-    By ``user_id``, since two users may share a hash; they come in the order of their first rows.
+    Grouped by ``user_id``, since two users may share a hash. Users come in the order of their first rows.
     """
     user = rows.column("user_id").dictionary_encode().indices
-    # What is known of a user has no time and comes first.
+    # The row of the user has no time and comes first.
     time = pc.fill_null(rows.column("event_time"), np.iinfo(np.int64).max)
     keys = pa.record_batch({"user": user, "time": time, "event": rows.column("event_id")})
     order = pc.sort_indices(keys, [("user", "ascending"), ("time", "descending"), ("event", "descending")])
@@ -63,30 +94,30 @@ def newest_first(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class Timelines:
-    """What n users did: e events in all."""
+    """The events of n users, e events in all."""
 
     users: pa.RecordBatch
-    """n rows: what is known of each user, null where nothing is."""
+    """n rows of ``USER_COLUMNS``."""
     events: dict[str, Ints]
-    """(e,) each: whole numbers by name, ``UNKNOWN`` where one is not known."""
+    """Whole numbers of the events by name, (e,) each."""
     starts: Ints
-    """(n + 1,): user i did the events [starts[i], starts[i + 1])."""
+    """(n + 1,): user i has the events [starts[i], starts[i + 1])."""
     words: pa.RecordBatch | None = None
-    """e rows: the words of events, where they are read."""
+    """e rows: the words of the events, where they are read."""
 
     @classmethod
-    def of(cls, rows: pa.RecordBatch) -> Self:
-        """From what ``newest_first`` gives of whole users."""
+    def from_rows(cls, rows: pa.RecordBatch) -> Self:
+        """From rows of whole users, in the order of ``newest_first``."""
         ids, is_event = rows.column("user_id"), pc.is_valid(rows.column("event_type"))
         begins = np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
         first = np.flatnonzero(begins)
         events = np.add.reduceat(is_event.to_numpy(zero_copy_only=False).astype(np.int64), first)
-        users = rows.select([name for name in OF_USERS if name in rows.schema.names])
+        users = rows.select([name for name in USER_COLUMNS if name in rows.schema.names])
         numbers, words = _numbers_and_words(rows.drop_columns(users.schema.names), is_event)
         return cls(users.take(pa.array(first)), numbers, np.append(0, np.cumsum(events)), words)
 
     def before(self, day: int) -> "Timelines":
-        """The same users, with what they did on days before ``day`` alone, without words."""
+        """The same users, with only the events on days before ``day``, and without words."""
         kept = self.day < day
         if kept.all():
             return self
@@ -95,22 +126,22 @@ class Timelines:
 
     @property
     def size(self) -> int:
-        """e."""
+        """The number of events, e."""
         return int(self.starts[-1])
 
     @property
     def lengths(self) -> Ints:
-        """(n,) events of each user."""
+        """(n,) number of events of each user."""
         return np.diff(self.starts)
 
     @cached_property
     def user(self) -> Ints:
-        """(e,) which user did it."""
+        """(e,) the number of the event's user."""
         return np.repeat(np.arange(len(self.users)), self.lengths)
 
     @cached_property
     def position(self) -> Ints:
-        """(e,) 0 at a user's newest event."""
+        """(e,) the place among the user's events: 0 at the newest."""
         return np.arange(self.size) - self.starts[self.user]
 
     @property
@@ -119,55 +150,60 @@ class Timelines:
         return self.events["day"]
 
     def total(self, values: Ints, where: Mask) -> Ints:
-        """(n,) exact sums over the events ``where`` holds and the value is known."""
-        so_far: Ints = np.append(0, np.cumsum(np.where(where & (values != UNKNOWN), values, 0)))
+        """(n,) exact sums of the known values over the events of ``where``."""
+        so_far: Ints = np.append(0, np.cumsum(np.where(where & is_known(values), values, 0)))
         return so_far[self.starts[1:]] - so_far[self.starts[:-1]]
 
     def count(self, where: Mask) -> Ints:
-        """(n,) events for which ``where`` holds."""
+        """(n,) number of events of ``where``."""
         return self.total(where.astype(np.int64), where)
 
     def newest_of_each(self, values: Ints, where: Mask) -> Mask:
-        """(e,) the newest event of each distinct value of a user, of those ``where`` holds; ``UNKNOWN`` is one, too."""
+        """(e,) of the events of ``where``, the newest with each value of a user; ``UNKNOWN`` is a value, too."""
         rows = np.flatnonzero(where)
         repeated = pd.Series(self.by_user(values)[rows]).duplicated()
-        found = np.zeros(self.size, dtype=np.bool_)
-        found[rows[~repeated.to_numpy()]] = True
-        return found
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[rows[~repeated.to_numpy()]] = True
+        return mask
 
     def by_user(self, values: Ints) -> Ints:
-        """(e,) numbers that differ where user or value does: one hash takes a quarter of the time of one of pairs.
+        """(e,) numbers that stand for pairs of user and value: to hash them takes a quarter of the time of pairs.
 
-        Two of a million pairs are taken for one once in 37 million times, as two hashed ids are.
+        Of a million pairs two share a number once in 37 million times, as two hashed ids do.
         """
-        return values ^ (self.user * SPREAD)
+        return values ^ (self.user * USER_FACTOR)
 
     def newest_of_each_day(self, where: Mask) -> Mask:
-        """(e,) the newest event of each of a user's days, of those ``where`` holds."""
+        """(e,) of the events of ``where``, the newest of each day of a user."""
         rows = np.flatnonzero(where)
         later = (np.diff(self.user[rows]) != 0) | (np.diff(self.day[rows]) != 0)
-        found = np.zeros(self.size, dtype=np.bool_)
-        found[rows[np.append(True, later)[: len(rows)]]] = True
-        return found
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[rows[np.append(True, later)[: len(rows)]]] = True
+        return mask
+
+    def order_ordinals(self) -> Ints:
+        """(e,) numbers of orders, of each user from 0 at the newest; ``UNKNOWN`` for an event without one."""
+        orders = self.events["order"]
+        rows = np.flatnonzero(is_known(orders))
+        # Numbered as they appear, so those of a user follow each other, and the first is the user's least.
+        numbers, _ = pd.factorize(self.by_user(orders)[rows])
+        users, first = np.unique(self.user[rows], return_index=True)
+        least = np.zeros(len(self.users), np.int64)
+        least[users] = numbers[first]
+        ordinals = np.full(len(orders), UNKNOWN)
+        ordinals[rows] = numbers - least[self.user[rows]]
+        return ordinals
 
 
 def _numbers_and_words(
     rows: pa.RecordBatch, is_event: pa.BooleanArray
 ) -> tuple[dict[str, Ints], pa.RecordBatch | None]:
-    """The rows that are events: columns of whole numbers, and those of words."""
+    """Of the rows that are events: the columns of whole numbers, and those of words."""
     words = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-    numbers = {
-        name: whole_numbers(rows.column(name).filter(is_event)) for name in rows.schema.names if name not in words
-    }
+    numbers = {name: from_arrow(rows.column(name).filter(is_event)) for name in rows.schema.names if name not in words}
     return numbers, rows.select(words).filter(is_event) if words else None
 
 
 def day_number(day: date) -> int:
     """Whole days since 1970-01-01, as ``Timelines.day`` counts them."""
     return (day - date(1970, 1, 1)).days
-
-
-def whole_numbers(column: pa.Array) -> Ints:
-    """A column of whole numbers, ``UNKNOWN`` where it is null."""
-    found: Ints = pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy()
-    return found

@@ -14,6 +14,7 @@ from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
 from ulvspark.history.labels import label, training_rows
+from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
@@ -37,6 +38,8 @@ def build_training_set(warehouse: Warehouse, source: SourceConfig, spec: History
         meta = TrainingSetMeta(
             run_id=run_id,
             history_spec=spec,
+            numbers=spec.numbers,
+            numbers_version=NUMBERS_VERSION,
             protocol=source.protocol,
             currency=settings.currency,
             time_zone=settings.time_zone,

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.byte_columns import rows_from_bytes
+from ulvspark.history.packing import rows_from_bytes
 from ulvspark.history.population import Population
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.parts.predictions import Decisions

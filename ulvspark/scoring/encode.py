@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.config import Strict
-from ulvspark.history.byte_columns import rows_as_bytes
+from ulvspark.history.packing import rows_as_bytes
 from ulvspark.model.network.event_arrays import Events
 from ulvspark.model.network.sequence import read_events
 from ulvspark.scoring import workers
@@ -80,7 +80,7 @@ def _encode_batches(
             vectors = _encode_histories(content, model, tokens)
         else:
             encoder, texts = workers.event_encoder(model.bundle), workers.text_vectors(model.text_vectors)
-            vectors = read_events(encoder, Events.of_sequences(content), texts)
+            vectors = read_events(encoder, Events.from_sequences(content), texts)
         vector = rows_as_bytes(vectors.astype("<f4"))
         yield pa.record_batch({"history_hash": batch.column("history_hash"), "vector": vector})
 

@@ -9,7 +9,13 @@ from operator import or_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from ulvspark.history.behaviour import POPULATION_SAMPLE, hash_sample
+
 CUTS = "quota_cuts"
+
+QUOTA_SAMPLE = POPULATION_SAMPLE
+"""Users whose values stand for everyone's: of a larger platform, a tier's share is then off by .001 or less (one
+standard deviation)."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,15 @@ class QuotaRule:
         return cls(names, (1.0, *reversed(from_the_top)), margin)
 
     def measure(self, decided: DataFrame) -> DataFrame:
-        """One row: the expected values above which the shares begin that the rule asks about, exactly.
+        """One row: the expected values above which the shares begin that the rule asks about.
 
-        Users of equal value are never told apart, so that a tier can hold fewer than its quota.
+        They are quantiles of ``QUOTA_SAMPLE`` users at most, chosen by a hash, since exact quantiles of everyone are
+        computed in one task. Users of equal value are never told apart, so a tier can hold fewer than its quota.
         """
+        valued = decided.where(F.col("expected_value").isNotNull())
         below = F.array(*(F.lit(1 - share) for share in self._shares()))
-        return decided.agg(F.percentile("expected_value", below).alias(CUTS))
+        sample = hash_sample(valued, valued.count(), QUOTA_SAMPLE)
+        return sample.agg(F.percentile("expected_value", below).alias(CUTS))
 
     def raw(self) -> Column:
         """The tier of a user of ``decided`` joined with ``measure``; null without an expected value."""

@@ -13,8 +13,8 @@ from pyspark import Accumulator, SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.history.behaviour import WORDS, product_key, text_key
-from ulvspark.history.byte_columns import rows_as_bytes
+from ulvspark.history.packing import rows_as_bytes
+from ulvspark.history.rows import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.inference.reader import EventReader
 from ulvspark.scoring import workers

@@ -11,11 +11,11 @@ from tests.spark import made
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history import behaviour
-from ulvspark.history.population import KNOT_PROBABILITIES
+from ulvspark.history.population import QUANTILE_PROBABILITIES
 
 AS_OF = date(2020, 6, 1)
 """Its midnight in London is 23:00 UTC on 31 May."""
-SPEC = HistorySpec(last_events=4)
+SPEC = HistorySpec(recent_events=4)
 ANN = [
     {"event_time": "2020-01-01T10:00", "order_id": "o1", "product_id": "mug", "quantity": "2", "list_price": "5",
      "amount": "8.00", "price_relation": "below"},
@@ -77,7 +77,7 @@ def test_what_is_not_known_is_null(built):
     }  # fmt: skip
 
 
-def test_last_events_newest_first_without_platform_ids(built):
+def test_recent_events_newest_first_without_platform_ids(built):
     history = built["ann"]["history"]
     told = [(e["event_type"], e["order_id"], e["gap_days"], e["quantity"], e["title"]) for e in history["events"]]
     assert told == [
@@ -183,27 +183,27 @@ def test_the_population_is_exact(spark, monkeypatch):
 
     assert (measured.as_of, measured.users) == (AS_OF, 37)
     assert measured.platform_scale == numbers.loc[numbers["net_spend"] > 0, "order_value"].median()
-    assert set(measured.knots) == set(SPEC.money_numbers)
-    for name, knots in measured.knots.items():
-        np.testing.assert_allclose(knots, np.quantile(numbers[name].dropna(), KNOT_PROBABILITIES), rtol=1e-12)
+    assert set(measured.quantiles) == set(SPEC.money_numbers)
+    for name, quantiles in measured.quantiles.items():
+        np.testing.assert_allclose(quantiles, np.quantile(numbers[name].dropna(), QUANTILE_PROBABILITIES), rtol=1e-12)
 
-    monkeypatch.setattr(behaviour, "MEASURED", 20)
+    monkeypatch.setattr(behaviour, "POPULATION_SAMPLE", 20)
     some, again = (behaviour.measure_population(each, SPEC) for each in (frame, frame.repartition(3)))
     assert (some.users, some.platform_scale) == (37, again.platform_scale), "the same users, wherever they are"
-    for name, knots in some.knots.items():
-        assert knots.tolist() == again.knots[name].tolist()
-        assert set(knots[[0, -1]]) <= set(numbers[name]), "of some users, exactly"
-    assert any(some.knots[name].tolist() != measured.knots[name].tolist() for name in some.knots)
+    for name, quantiles in some.quantiles.items():
+        assert quantiles.tolist() == again.quantiles[name].tolist()
+        assert set(quantiles[[0, -1]]) <= set(numbers[name]), "of some users, exactly"
+    assert any(some.quantiles[name].tolist() != measured.quantiles[name].tolist() for name in some.quantiles)
 
 
-def test_who_stands_for_a_large_platform_stays_nearly_the_same(spark, monkeypatch):
-    monkeypatch.setattr(behaviour, "MEASURED", 100)
+def test_the_sample_of_a_growing_platform_stays_nearly_the_same(spark):
     users = spark.range(1000).select(F.col("id").cast("string").alias("user_id"))
-    tonight, tomorrow = ({row.user_id for row in behaviour._some(users, n).collect()} for n in (1000, 1010))
+    samples = (behaviour.hash_sample(users, number, limit=100) for number in (1000, 1010))
+    tonight, tomorrow = ({row.user_id for row in sample.collect()} for sample in samples)
     assert 70 < len(tonight) < 130
     assert tomorrow <= tonight
     assert len(tonight - tomorrow) < 5
-    assert behaviour._some(users, 90).count() == 1000, "of few users all are looked at"
+    assert behaviour.hash_sample(users, 90, limit=100).count() == 1000, "of few users all are taken"
 
 
 def test_a_platform_that_sold_nothing_has_no_scale(spark):

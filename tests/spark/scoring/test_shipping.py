@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
-from ulvspark.history.byte_columns import rows_as_bytes
+from ulvspark.history.packing import rows_as_bytes
 from ulvspark.scoring import texts, workers
 
 

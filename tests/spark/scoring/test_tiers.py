@@ -3,8 +3,11 @@
 import math
 from datetime import date
 
+import pytest
+
 from ulvspark.contract.spec import TierSpec
 from ulvspark.contract.tier_bounds import tier_of
+from ulvspark.scoring import quotas
 from ulvspark.scoring.tiers import TierDecision, assign, previous_tiers
 
 TIERS = TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0))
@@ -94,6 +97,21 @@ def test_quotas_give_the_best_tier_to_the_users_of_greatest_value(spark):
     } | {"no history": None}  # fmt: skip
     changed = {user: row.ulv_tier for user, row in found.items() if row.ulv_tier != row.raw_tier}
     assert changed == {"u89": "high", "u94": "mid", "u58": "mid", "u65": "low"}
+
+
+def test_quotas_of_a_large_platform_are_cut_on_a_sample_of_it(spark, monkeypatch):
+    monkeypatch.setattr(quotas, "QUOTA_SAMPLE", 2_000)
+    decision = TierDecision(hysteresis_margin=0, quotas={"high": 0.1, "mid": 0.3})
+    decided = spark.range(20_000).selectExpr(
+        "cast(id AS STRING) AS user_id",
+        "cast(null AS ARRAY<DOUBLE>) AS tier_probabilities",
+        "cast(id AS DOUBLE) AS expected_value",
+    )
+    previous = spark.createDataFrame([], PREVIOUS)
+    tiered = assign(decided, previous, TIERS, 10.0, decision)
+    shares = {row.raw_tier: row["count"] / 20_000 for row in tiered.groupBy("raw_tier").count().collect()}
+    assert shares == pytest.approx({"low": 0.6, "mid": 0.3, "high": 0.1}, abs=0.03)
+    assert shares["high"] != 0.1, "the cut of the sample is not exactly everyone's"
 
 
 def test_users_of_equal_value_share_a_tier(spark):

@@ -10,10 +10,10 @@ from ulvspark.contract.spec import HistorySpec
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("last_events: [", "not valid YAML"),
-        ("last_events: 2025-06-31", "not valid YAML: day is out of range"),
+        ("recent_events: [", "not valid YAML"),
+        ("recent_events: 2025-06-31", "not valid YAML: day is out of range"),
         ("- 32", "expected keys and values"),
-        ("last_events: 0\nwindow: 3", "last_events: Input should be greater .*; window: unknown key"),
+        ("recent_events: 0\nwindow: 3", "recent_events: Input should be greater .*; window: unknown key"),
         ("extends: nowhere.yaml", "nowhere.yaml: no such file"),
         ("extends: history.yaml", r"history\.yaml extends history\.yaml, which never ends"),
         (b"\xff\xfe", "cannot be read as text"),
@@ -36,10 +36,10 @@ def test_what_is_no_file_is_named(tmp_path):
 
 
 def test_a_file_holds_only_what_differs_from_the_one_it_extends(tmp_path):
-    (tmp_path / "base.yaml").write_text("last_events: 8\nwindows_days: [7, 30]")
-    (tmp_path / "more.yaml").write_text("extends: base.yaml\nlast_events: 16")
+    (tmp_path / "base.yaml").write_text("recent_events: 8\nwindows_days: [7, 30]")
+    (tmp_path / "more.yaml").write_text("extends: base.yaml\nrecent_events: 16")
     loaded = load_config(HistorySpec, tmp_path / "more.yaml", ["windows_days=[30]"])
-    assert loaded == HistorySpec(last_events=16, windows_days=(30,))
+    assert loaded == HistorySpec(recent_events=16, windows_days=(30,))
 
 
 def test_files_that_extend_one_another_in_a_circle_are_named(tmp_path):
@@ -50,10 +50,10 @@ def test_files_that_extend_one_another_in_a_circle_are_named(tmp_path):
         load_config(HistorySpec, tmp_path / "top.yaml")
 
 
-@pytest.mark.parametrize("override", ["last_events", "last_events=[", "last_events.deep=1", "last_events=many"])
+@pytest.mark.parametrize("override", ["recent_events", "recent_events=[", "recent_events.deep=1", "recent_events=many"])
 def test_a_bad_override_is_named(tmp_path, override):
-    (tmp_path / "history.yaml").write_text("last_events: 8")
-    with pytest.raises(ExpectedError, match="last_events"):
+    (tmp_path / "history.yaml").write_text("recent_events: 8")
+    with pytest.raises(ExpectedError, match="recent_events"):
         load_config(HistorySpec, tmp_path / "history.yaml", [override])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ulvspark.history.byte_columns import rows_as_bytes, rows_from_bytes
+from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 
 
 def test_vectors_come_back_from_bytes_wherever_a_column_begins() -> None:

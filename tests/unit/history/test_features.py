@@ -13,10 +13,10 @@ SPEC = HistorySpec(windows_days=(30,))
 
 
 def test_money_becomes_ranks_counts_logarithms_and_shares_stay():
-    knots = {name: np.linspace(0, 200, 101) for name in SPEC.money_numbers}
+    quantiles = {name: np.linspace(0, 200, 101) for name in SPEC.money_numbers}
     numbers = pd.DataFrame({name: [1.0, None] for name in SPEC.numbers}, dtype=object)
     numbers["net_spend"] = [50.0, 300.0]
-    matrix = feature_matrix(numbers, Population(date(2020, 1, 1), 2, 10.0, knots), SPEC)
+    matrix = feature_matrix(numbers, Population(date(2020, 1, 1), 2, 10.0, quantiles), SPEC)
     seen = pd.DataFrame(matrix, columns=list(feature_names(SPEC)))
 
     assert matrix.dtype == np.float32

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ulvspark.history.population import KNOT_PROBABILITIES, Population
+from ulvspark.history.population import QUANTILE_PROBABILITIES, Population
 
 money = st.floats(-1e6, 1e6).map(lambda amount: round(amount, 4))
 platforms = arrays(np.float64, st.integers(1, 60), elements=money)
@@ -15,7 +15,9 @@ some_values = arrays(np.float64, st.integers(1, 30), elements=money | st.sampled
 
 
 def population(values) -> Population:
-    return Population.measured(date(2020, 1, 1), len(values), 10.0, {"spend": np.quantile(values, KNOT_PROBABILITIES)})
+    return Population.measured(
+        date(2020, 1, 1), len(values), 10.0, {"spend": np.quantile(values, QUANTILE_PROBABILITIES)}
+    )
 
 
 @given(platforms, some_values)
@@ -37,9 +39,9 @@ def test_a_user_has_the_same_rank_in_any_subset(platform, values):
 
 @given(platforms, st.integers(0, 100))
 def test_a_knot_ranks_in_the_middle_of_the_knots_that_share_its_value(platform, at):
-    knots = population(platform).knots["spend"]
-    expected = np.flatnonzero(knots == knots[at]).mean() / 100
-    assert population(platform).rank("spend", knots[at : at + 1])[0] == expected
+    quantiles = population(platform).quantiles["spend"]
+    expected = np.flatnonzero(quantiles == quantiles[at]).mean() / 100
+    assert population(platform).rank("spend", quantiles[at : at + 1])[0] == expected
 
 
 def test_ranks_by_hand():
@@ -52,7 +54,7 @@ def test_ranks_by_hand():
 def test_a_population_survives_its_row_as_spark_and_as_arrow_return_it():
     measured = population(np.arange(7.0))
     row = measured.to_row("run")
-    for read in (row, row | {"knots": list(row["knots"].items())}):
+    for read in (row, row | {"quantiles": list(row["quantiles"].items())}):
         back = Population.from_row(read)
         assert (back.as_of, back.users, back.platform_scale) == (measured.as_of, 7, 10.0)
-        assert np.array_equal(back.knots["spend"], measured.knots["spend"])
+        assert np.array_equal(back.quantiles["spend"], measured.quantiles["spend"])

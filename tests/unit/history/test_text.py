@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ulvspark.contract import schema
 from ulvspark.contract.spec import TextSpec
-from ulvspark.history.text import MAX_CHARACTERS, Rendered, render
+from ulvspark.history.text import MAX_CHARACTERS, Rendered, product_text, render
 
 SPEC = TextSpec()
 
@@ -91,6 +91,20 @@ def test_a_product_without_title_goes_by_category_and_brand() -> None:
     assert events_text(event(title=None, category="Home > Mugs", brand="ACME")) == "bought acme mugs"
     assert events_text(event(title="ACME mug", brand="Acme")) == "bought acme mug"
     assert events_text(event(title=None)) == "bought something"
+
+
+@pytest.mark.parametrize(
+    ("title", "brand", "said"),
+    [
+        ("Printer cartridge", "Art", "art printer cartridge"), ("Art set", "Art", "art set"),
+        ("Smart art set", "art", "smart art set"), ("Mug (ACME), red", "Acme", "mug (acme), red"),
+        ("Le Creuset pan", "le  creuset", "le creuset pan"), ("Le Creusets", "Le Creuset", "le creuset le creusets"),
+        ("C++ primer", "C++", "c++ primer"), ("Mug", None, "mug"),
+    ],
+)  # fmt: skip
+def test_a_brand_is_left_out_where_whole_words_of_the_title_say_it(title, brand, said) -> None:
+    assert events_text(event(title=title, brand=brand)) == f"bought {said}"
+    assert product_text({"title": title, "brand": brand}) == said
 
 
 def test_long_reviews_cost_little_and_are_cut() -> None:

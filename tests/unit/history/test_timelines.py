@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from ulvspark.contract.schema import CODED, EVENT_TYPES, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.catalogue import Catalogue
 from ulvspark.history.numbers import numbers
 from ulvspark.history.packing import pack, parts, unpack
-from ulvspark.history.recent_events import hashes, histories, last_events, records, sequences, text_keys
+from ulvspark.history.recent_events import hashes, histories, recent_events, records, sequences, text_keys
+from ulvspark.history.summaries import Catalogue
 from ulvspark.history.timelines import UNKNOWN, Timelines, day_number, newest_first, whole_users
 from ulvspark.model.network.event_arrays import Events
 
 AS_OF = date(2020, 6, 1)
 TODAY = day_number(AS_OF)
-SPEC = HistorySpec(windows_days=(30, 365), last_events=3)
+SPEC = HistorySpec(windows_days=(30, 365), recent_events=3)
 PURCHASE, RETURN = EVENT_TYPES.index("purchase"), EVENT_TYPES.index("return")
 SCHEMA = pa.schema(
     {
@@ -117,7 +117,7 @@ def by_user(batch: pa.RecordBatch) -> list[tuple[bool, list[dict]]]:
 def test_numbers_are_those_of_each_user_alone(users):
     batch = rows(users)
     assume(len(batch))
-    found = numbers(Timelines.of(batch), SPEC, AS_OF)
+    found = numbers(Timelines.from_rows(batch), SPEC, AS_OF)
     assert found.keys() == set(SPEC.numbers)
     for place, (has_profile, events) in enumerate(by_user(batch)):
         if not events:
@@ -128,22 +128,22 @@ def test_numbers_are_those_of_each_user_alone(users):
 
 
 @given(USERS)
-def test_last_events_are_those_of_each_user_alone(users):
+def test_recent_events_are_those_of_each_user_alone(users):
     batch = rows(users)
     assume(len(batch))
-    read = last_events(Timelines.of(batch), SPEC.last_events)
+    read = recent_events(Timelines.from_rows(batch), SPEC.recent_events)
     told, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(records(read), read).to_pylist()
     for history, digest, (has_profile, events) in zip(told, hashed, by_user(batch), strict=True):
         assert (history is None) == (digest is None) == (not events)
         if events:
             assert history["profile"] == ({"country": events[0]["user_id"]} if has_profile else None)
-            newest = events[: SPEC.last_events]
+            newest = events[: SPEC.recent_events]
             assert [EVENT_TYPES.index(event["event_type"]) for event in history["events"]] == [
                 event["event_type"] for event in newest
             ]
             days = [*(event["day"] for event in events), None]
             gaps = [late - early if early is not None else None for late, early in pairwise(days)]
-            assert [event["gap_days"] for event in history["events"]] == gaps[: SPEC.last_events]
+            assert [event["gap_days"] for event in history["events"]] == gaps[: SPEC.recent_events]
             orders = list(dict.fromkeys(event["order"] for event in newest if event["order"] is not None))
             ordinals = [None if event["order"] is None else str(orders.index(event["order"])) for event in newest]
             assert [event["order_id"] for event in history["events"]] == ordinals
@@ -183,7 +183,7 @@ def digest(*events, profile_key: int | None = 7) -> str:
     batch = rows([(True, list(events))])
     place = batch.schema.get_field_index("profile_key")
     batch = batch.set_column(place, SCHEMA.field(place), pa.array([profile_key] + [None] * len(events), pa.int64()))
-    read = last_events(Timelines.of(batch), 3)
+    read = recent_events(Timelines.from_rows(batch), 3)
     return hashes(records(read), read)[0].as_py()
 
 
@@ -191,11 +191,11 @@ def digest(*events, profile_key: int | None = 7) -> str:
 def test_records_say_what_words_say(users):
     batch = rows(users)
     assume(len(batch) > 0)
-    read = last_events(Timelines.of(batch), SPEC.last_events)
+    read = recent_events(Timelines.from_rows(batch), SPEC.recent_events)
     told, packed = histories(read), sequences(records(read), read.starts)
     assert told.is_valid().equals(packed.is_valid())
-    in_words = dict(vars(Events.of_arrow(pc.struct_field(told, "events").drop_null())))
-    in_records = dict(vars(Events.of_sequences(packed.drop_null())))
+    in_words = dict(vars(Events.from_lists(pc.struct_field(told, "events").drop_null())))
+    in_records = dict(vars(Events.from_sequences(packed.drop_null())))
     codes = in_records.pop("codes"), in_words.pop("codes")
     for found, expected in (codes, (in_records, in_words)):
         assert found.keys() == expected.keys()
@@ -211,7 +211,7 @@ def test_records_say_what_words_say(users):
 def test_what_was_packed_is_what_was_done(users, day):
     batch = rows(users)
     assume(len(batch) > 0)
-    lived, unpacked = Timelines.of(batch), unpack(pack(Timelines.of(batch)))
+    lived, unpacked = Timelines.from_rows(batch), unpack(pack(Timelines.from_rows(batch)))
     assert unpacked.users.column("known").to_pylist() == [
         each or False for each in lived.users.column("known").to_pylist()
     ]
@@ -219,20 +219,20 @@ def test_what_was_packed_is_what_was_done(users, day):
     unpacked = replace(unpacked, events=unpacked.events | looked_up)
     for name, values in numbers(unpacked, SPEC, AS_OF).items():
         np.testing.assert_array_equal(values, numbers(lived, SPEC, AS_OF)[name], err_msg=name)
-    np.testing.assert_array_equal(records(last_events(unpacked, 3)), records(last_events(lived, 3)))
+    np.testing.assert_array_equal(records(recent_events(unpacked, 3)), records(recent_events(lived, 3)))
 
     earlier = rows([(known, [each for each in events if each["day"] < day]) for known, events in users])
     before = unpacked.before(day)
     assert before.lengths.tolist() == [len([e for e in events if e["day"] < day]) for _, events in by_user(batch)]
     if len(earlier):
-        np.testing.assert_array_equal(before.events["amount"], Timelines.of(earlier).events["amount"])
+        np.testing.assert_array_equal(before.events["amount"], Timelines.from_rows(earlier).events["amount"])
 
 
 @given(USERS, st.integers(1, 6))
 def test_very_active_users_are_unpacked_a_few_at_a_time(users, events):
     batch = rows(users)
     assume(len(batch) > 0)
-    packed = pack(Timelines.of(batch))
+    packed = pack(Timelines.from_rows(batch))
     pieces = list(parts(packed, events))
     assert pa.concat_batches(pieces).equals(packed)
     assert all(len(piece) == 1 or unpack(piece.slice(1)).size <= events for piece in pieces)
@@ -244,7 +244,7 @@ PRODUCTS = pa.table({"product": [30, 10, 20], "product_key": [3, None, 2], "top_
 
 @pytest.mark.parametrize("products", [PRODUCTS, PRODUCTS.slice(0, 0)])
 def test_products_are_looked_up_by_their_hashes(products):
-    known = Catalogue.of(products.cast(pa.schema(dict.fromkeys(products.schema.names, pa.int64()))))
+    known = Catalogue.from_table(products.cast(pa.schema(dict.fromkeys(products.schema.names, pa.int64()))))
     found = known.look_up(np.array([20, 40, 30, UNKNOWN, 10, 30]))
     if not len(products):
         assert all((values == UNKNOWN).all() for values in found.values())

@@ -158,7 +158,7 @@ def test_the_encoder_version_covers_what_shapes_a_vector_and_nothing_else(tiny_b
         version(seed=8),
         version(text=TextSpec(max_tokens=64)),
         version(network=NetworkSpec(vector_size=16, pooling="cls")),
-        version(history=HistorySpec(last_events=8)),
+        version(history=HistorySpec(recent_events=8)),
     ]
     assert len({first, *others}) == 5
 

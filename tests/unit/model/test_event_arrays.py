@@ -37,7 +37,7 @@ def test_events_are_read_as_flat_arrays():
         event(event_type="review", text_key=8, product_key=5),
     ]
     second = [event(event_type="purchase", order_id="0"), event(event_type="unheard of", order_id="1")]
-    events = Events.of([{"events": first}, {"events": second}])
+    events = Events.from_histories([{"events": first}, {"events": second}])
     assert events.starts.tolist() == [0, 3, 5]
     assert events.codes["event_type"].tolist() == [1, 1, 7, 1, 0]
     assert events.codes["price_relation"].tolist() == [0, 1, 0, 0, 0]
@@ -50,11 +50,11 @@ def test_events_are_read_as_flat_arrays():
 
 def test_a_slice_of_arrow_reads_as_the_whole_does():
     whole = pa.array([[event(product_key=number)] * (number + 1) for number in range(1, 5)], READ)
-    assert Events.of_arrow(whole[2:]).product.tolist() == Events.of_arrow(whole).product[5:].tolist()
+    assert Events.from_lists(whole[2:]).product.tolist() == Events.from_lists(whole).product[5:].tolist()
 
 
 def test_padding_holds_nothing():
-    padded = Events.of([{"events": [event(product_key=7, quantity=2.0)] * many} for many in (1, 3)]).padded(
+    padded = Events.from_histories([{"events": [event(product_key=7, quantity=2.0)] * many} for many in (1, 3)]).padded(
         np.array([1, 0])
     )
     assert padded.mask.tolist() == [[True] * 3, [True, False, False]]
@@ -66,7 +66,7 @@ def test_padding_holds_nothing():
 
 
 def test_texts_are_found_by_key():
-    known = TextVectors.of(np.array([30, 10, 20]), np.float16([[3], [1], [2]]))
+    known = TextVectors.from_unsorted(np.array([30, 10, 20]), np.float16([[3], [1], [2]]))
     assert places(known.keys, np.array([20, 0, 30])).tolist() == [2, 0, 3]
     assert known.states[:, 0].tolist() == [1, 2, 3]
     with pytest.raises(KeyError, match="no vector of text 25"):
@@ -99,8 +99,8 @@ def test_keys_alone_read_as_words_and_keys_do(folder):
     reader = Predictor.load(folder).reader
     assert isinstance(reader, EventReader)
     texts = event_texts(USERS.histories)
-    known = TextVectors.of(np.array(list(texts)), reader.read_texts(list(texts.values())))
-    keyed = read_events(reader.encoder, Events.of(USERS.histories), known)
+    known = TextVectors.from_unsorted(np.array(list(texts)), reader.read_texts(list(texts.values())))
+    keyed = read_events(reader.encoder, Events.from_histories(USERS.histories), known)
     np.testing.assert_allclose(keyed, reader.encode(USERS.histories), atol=1e-6, rtol=0)
 
 

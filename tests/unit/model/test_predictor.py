@@ -69,7 +69,7 @@ def test_decisions_are_in_their_ranges(tiny_bundle: Path) -> None:
 def test_amounts_follow_the_platforms_scale(tiny_bundle: Path) -> None:
     scorer = Predictor.load(tiny_bundle)
     vectors, platform = scorer.encode(USERS.histories), USERS.population
-    doubled = type(platform)(platform.as_of, platform.users, 2 * platform.platform_scale, platform.knots)
+    doubled = type(platform)(platform.as_of, platform.users, 2 * platform.platform_scale, platform.quantiles)
     one, two = (scorer.decide(vectors, USERS.numbers, each) for each in (platform, doubled))
     np.testing.assert_allclose(two.expected_value, 2 * one.expected_value)
     np.testing.assert_allclose(two.expected_value_median, 2 * one.expected_value_median)

@@ -132,7 +132,7 @@ def test_a_baseline_that_does_not_converge_is_missing_from_a_report_that_comes_o
     ("change", "message"),
     [
         ({"origin": date(2020, 2, 5)}, "learned from labels as of 2020-02-05, which were not known on 2020-03-05"),
-        ({"history": training_set.SPEC.model_copy(update={"last_events": 9})}, "reads other behaviour"),
+        ({"history": training_set.SPEC.model_copy(update={"recent_events": 9})}, "reads other behaviour"),
         (
             {"currency": "USD", "tiers": IN_MONEY},
             "has tier bounds in USD, the warehouse is in GBP; train with tiers by",

@@ -119,7 +119,7 @@ SAME = {"history": training_set.SPEC, "network": NetworkSpec(vector_size=16, hid
         ({}, ["network.hidden_size=8"], "its network.hidden_size is 16, not 8 as in this run; give"),
         ({}, ["network.pooling=cls", "text.max_tokens=48"], "network.pooling is mean, not cls, its text.max_tokens is"),
         (
-            {"history": HistorySpec(windows_days=(31,), last_events=8)},
+            {"history": HistorySpec(windows_days=(31,), recent_events=8)},
             [],
             r"history.windows_days is \(31,\), not \(30,\)",
         ),

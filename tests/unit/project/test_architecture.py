@@ -65,7 +65,8 @@ def dotted(paths: list[Path]) -> list[str]:
 
 def test_training_and_the_predictor_load_without_spark():
     paths = [*modules_of("ulvspark.contract"), *modules_of("ulvspark.model"), *modules_of("model_training")]
-    paths += [ROOT / f"ulvspark/history/{name}.py" for name in ("text", "population", "features")]
+    with_spark = {"behaviour.py", "days.py", "labels.py", "rows.py"}
+    paths += [path for path in modules_of("ulvspark.history") if path.name not in with_spark]
     finished = import_without("pyspark", [name for name in dotted(paths) if not name.endswith("__main__")])
     assert finished.returncode == 0, finished.stderr
 

@@ -189,7 +189,7 @@ def _versions(folder: Path, facts: BundleFacts, readings: golden_users.Columns) 
         "texts": [values for name, values in readings.items() if name != "input_ids"],
     }
     text = digest(reads)[:16]
-    user = digest({"text": text, "vector": vector, "last_events": facts.history.last_events})[:16]
+    user = digest({"text": text, "vector": vector, "recent_events": facts.history.recent_events})[:16]
     return EncoderVersions(text=text if facts.network.unit == "event" else None, user=user)
 
 

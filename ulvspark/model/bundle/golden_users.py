@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.population import KNOT_PROBABILITIES, Population
+from ulvspark.history.population import QUANTILE_PROBABILITIES, Population
 from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.inference.reader import Reader, Vectors, in_float32
 from ulvspark.model.inference.scorer import Scorer
@@ -73,13 +73,13 @@ def make_users(spec: HistorySpec) -> GoldenUsers:
     histories = [_history(dice, number, spec) for number in range(GOLDEN_USERS)]
     values = [[_value(dice) for _ in spec.numbers] for _ in histories]
     numbers = pd.DataFrame(values, columns=list(spec.numbers), dtype=np.float64)
-    knots = {name: 50 * np.asarray(KNOT_PROBABILITIES) ** 2 for name in spec.money_numbers}
-    return GoldenUsers(histories, numbers, Population(date(2020, 2, 29), 1_000, 100.0, knots))
+    quantiles = {name: 50 * np.asarray(QUANTILE_PROBABILITIES) ** 2 for name in spec.money_numbers}
+    return GoldenUsers(histories, numbers, Population(date(2020, 2, 29), 1_000, 100.0, quantiles))
 
 
 def _history(dice: random.Random, number: int, spec: HistorySpec) -> dict[str, Any]:
     attributes = {name: f"{dice.randint(1, 9)}0-{dice.randint(1, 9)}5K" for name in ATTRIBUTES if dice.random() < 0.5}
-    events = [_event(dice, number + place) for place in range(min(1 + 2 * number, spec.last_events))]
+    events = [_event(dice, number + place) for place in range(min(1 + 2 * number, spec.recent_events))]
     events[-1]["gap_days"] = None
     return {"profile": {"country": dice.choice(COUNTRIES), **attributes}, "events": events}
 

@@ -44,7 +44,7 @@ def load_event_encoder(folder: Path) -> EventEncoder:
     """Of a bundle of unit ``event``: what reads users whose texts were read before. Raises as ``bundle.load`` does."""
     manifest, path = verify(folder), folder / ENCODER / VECTOR
     spec, [state_size] = manifest.network, load_file(path)["item.0.weight"].shape
-    events = manifest.history.last_events
+    events = manifest.history.recent_events
     encoder = EventEncoder(ReadBefore(state_size), spec.pooling, spec.vector_size, spec.sequence, events)
     read_weights(encoder.beside_backbone(), path)
     return encoder.eval()

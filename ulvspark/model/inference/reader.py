@@ -75,7 +75,7 @@ class EventReader:
         self._read.update(zip(unread, self.read_texts(unread), strict=True))
         states = np.stack([self._read[text] for text in texts.values()]) if texts else self.read_texts([])
         keys = np.fromiter(texts, dtype=np.int64, count=len(texts))
-        return read_events(self.encoder, Events.of(histories), TextVectors.of(keys, states))
+        return read_events(self.encoder, Events.from_histories(histories), TextVectors.from_unsorted(keys, states))
 
     def read_texts(self, texts: Sequence[str]) -> States:
         """(n, D) states of texts, rounded as ``text_vectors`` keeps them."""

@@ -1,4 +1,4 @@
-"""Histories as flat arrays: what the sequence network reads of each event, without a row of Python."""
+"""The recent events of many users as flat arrays, which the sequence network reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from ulvspark.contract.schema import CODED
-from ulvspark.history.byte_columns import from_bytes
 from ulvspark.history.numbers import TEN_THOUSANDTHS
-from ulvspark.history.recent_events import NONE, RECORD
-from ulvspark.history.timelines import UNKNOWN
+from ulvspark.history.packing import from_bytes
+from ulvspark.history.recent_events import RECORD
+from ulvspark.history.timelines import fill_unknown, from_arrow, is_known
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 MEASURES = 3
-"""Numbers read of an event: log of the gap, whether there is one, log of the quantity."""
+"""Numbers of an event that are no codes: log of the gap, whether there is a gap, log of the quantity."""
 
 READ = pa.list_(
     pa.struct(
@@ -33,17 +33,17 @@ READ = pa.list_(
         ]
     )
 )  # fmt: skip
-"""What is read of ``schema.HISTORY_TYPE``'s events."""
+"""The fields of an event in ``schema.HISTORY_TYPE`` that are read."""
 
 
 @dataclass(frozen=True)
 class Events:
-    """The events of n histories, newest first, one history after another; e events in all."""
+    """The recent events of n users, e in all: one user after another, each user's newest event first."""
 
     starts: Ints
-    """(n + 1,): history i holds the events [starts[i], starts[i + 1])."""
+    """(n + 1,): user i has the events [starts[i], starts[i + 1])."""
     codes: dict[str, Ints]
-    """(e,) of each of ``CODED``: numbers from 1, 0 is unknown."""
+    """(e,) for each of ``CODED``: the place of the word, counted from 1; 0 is unknown."""
     same_order: Ints
     """(e,): 1 where the event belongs to the same order as the newer one."""
     measures: Floats
@@ -54,53 +54,50 @@ class Events:
     """(e,) key or place of the event's own text; 0 where there is none."""
 
     @classmethod
-    def of(cls, histories: Sequence[Mapping[str, Any]]) -> Self:
+    def from_histories(cls, histories: Sequence[Mapping[str, Any]]) -> Self:
         """From values of ``schema.HISTORY_TYPE`` as mappings."""
         names = [field.name for field in READ.value_type]
-        events = [[{name: each.get(name) for name in names} for each in one["events"]] for one in histories]
-        return cls.of_arrow(pa.array(events, READ))
+        events = [[{name: event.get(name) for name in names} for event in history["events"]] for history in histories]
+        return cls.from_lists(pa.array(events, READ))
 
     @classmethod
-    def of_arrow(cls, events: pa.ListArray) -> Self:
+    def from_lists(cls, events: pa.ListArray) -> Self:
         """From the ``events`` of a column of histories."""
         flat = events.flatten()
         starts = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(events), 0).to_numpy())])
-
-        def field(name: str) -> pa.Array:
-            return pc.struct_field(flat, name)
-
-        return cls(
-            starts=starts.astype(np.int64),
-            codes={name: _codes(field(name), words) for name, words in CODED.items()},
-            same_order=_same(*_numbered(field("order_id")), starts),
-            measures=_logs(_filled(field("gap_days")), _known(field("gap_days")), _filled(field("quantity"))),
-            product=_keys(field("product_key")),
-            text=_keys(field("text_key")),
-        )
+        fields = {name: pc.struct_field(flat, name) for name in (field.name for field in READ.value_type)}
+        numbers = {name: from_arrow(fields[name]) for name in ("gap_days", "product_key", "text_key")}
+        numbers |= {name: from_arrow(pc.index_in(fields[name], pa.array(words))) for name, words in CODED.items()}
+        numbers["order"] = from_arrow(fields["order_id"].dictionary_encode().indices)
+        quantity = pc.fill_null(fields["quantity"], 0).to_numpy(zero_copy_only=False)
+        return cls._from_numbers(starts.astype(np.int64), numbers, quantity)
 
     @classmethod
-    def of_sequences(cls, sequences: pa.BinaryArray) -> Self:
-        """From what ``last_events.sequences`` gave, without nulls."""
+    def from_sequences(cls, sequences: pa.BinaryArray) -> Self:
+        """From a column of ``recent_events.sequences``, without nulls."""
         starts, records = from_bytes(sequences, RECORD)
-        gap, quantity = records["gap_days"], records["quantity"]
+        numbers = {name: records[name] for name in RECORD.names or ()}
+        return cls._from_numbers(starts, numbers, fill_unknown(numbers["quantity"], 0) / TEN_THOUSANDTHS)
+
+    @classmethod
+    def _from_numbers(cls, starts: Ints, numbers: Mapping[str, npt.NDArray[Any]], quantity: npt.NDArray[Any]) -> Self:
+        """From whole numbers of events by name, in any width, and (e,) quantities in units, 0 where not known."""
         return cls(
             starts=starts,
-            codes={name: records[name].astype(np.int64) + 1 for name in CODED},
-            same_order=_same(records["order"], records["order"] != NONE, starts),
-            measures=_logs(
-                np.where(gap == NONE, 0, gap), gap != NONE, np.where(quantity == UNKNOWN, 0, quantity / TEN_THOUSANDTHS)
-            ),
-            product=records["product_key"].astype(np.int64),
-            text=records["text_key"].astype(np.int64),
+            codes={name: fill_unknown(numbers[name], -1).astype(np.int64) + 1 for name in CODED},
+            same_order=_same_order(numbers["order"], starts),
+            measures=_measures(numbers["gap_days"], quantity),
+            product=fill_unknown(numbers["product_key"], 0),
+            text=fill_unknown(numbers["text_key"], 0),
         )
 
     @property
     def lengths(self) -> Ints:
-        """(n,) events of each history."""
+        """(n,) number of events of each user."""
         return np.diff(self.starts)
 
     def numbered(self) -> tuple[Self, Ints]:
-        """The same events with numbers from 1 among the (T,) distinct keys or places of texts, and these."""
+        """The same events, with numbers from 1 that stand for the distinct keys or places of texts; and (T,) these."""
         used, product, text = _distinct(self.product, self.text)
         return self.with_texts(product, text), used
 
@@ -109,7 +106,7 @@ class Events:
         return replace(self, product=product, text=text)
 
     def padded(self, rows: Ints) -> "Padded":
-        """The events of some histories, as many a row as the longest has."""
+        """The events of some users, a user a row, as long as the longest."""
         lengths = self.lengths[rows]
         places = np.arange(max(int(lengths.max(initial=0)), 1))
         mask = places < lengths[:, None]
@@ -130,7 +127,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Padded:
-    """Events of B histories as (B, L) arrays; ``mask`` says where there is one, elsewhere all is 0."""
+    """Events of B users as (B, L) arrays. ``mask`` says where there is an event; elsewhere all else is 0."""
 
     mask: npt.NDArray[np.bool_]
     codes: dict[str, Ints]
@@ -141,15 +138,15 @@ class Padded:
     text: Ints
 
     def inputs(self) -> tuple[dict[str, Tensor], Ints]:
-        """What the sequence network reads but the texts' states, and (T,) the distinct keys or places of these.
+        """What the sequence network reads beside the states of texts, and (T,) the distinct keys or places of texts.
 
-        ``product`` and ``text`` of the inputs are numbers from 1 among the distinct ones; 0 is none.
+        ``product`` and ``text`` of the inputs are numbers from 1 that stand for these; 0 is no text.
         """
         used, product, text = _distinct(self.product, self.text)
         return replace(self, product=product, text=text).tensors(), used
 
     def tensors(self) -> dict[str, Tensor]:
-        """The same with keys or places of texts as they are."""
+        """The arrays as tensors, with keys or places of texts as they are."""
         arrays = {
             **self.codes, "same_order": self.same_order, "measures": self.measures, "mask": self.mask,
             "product": self.product, "text": self.text,
@@ -158,42 +155,19 @@ class Padded:
 
 
 def _distinct(product: Ints, text: Ints) -> tuple[Ints, Ints, Ints]:
-    """(T,) the distinct keys or places that are not 0, and both arrays with numbers from 1 among them."""
+    """(T,) the distinct keys or places that are not 0, and both arrays with numbers from 1 that stand for them."""
     both = np.stack([product, text])
     numbers, used = pd.factorize(np.append(0, both))
     return used[1:], *numbers[1:].reshape(both.shape)
 
 
-def _codes(words: pa.Array, known: tuple[str, ...]) -> Ints:
-    found = pc.fill_null(pc.index_in(words, pa.array(known)), -1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64) + 1
-
-
-def _same(orders: Ints, known: npt.NDArray[np.bool_], starts: Ints) -> Ints:
+def _same_order(orders: npt.NDArray[Any], starts: Ints) -> Ints:
     same = np.zeros(len(orders), dtype=np.int64)
-    same[1:] = (orders[1:] == orders[:-1]) & known[1:] & known[:-1]
+    same[1:] = (orders[1:] == orders[:-1]) & is_known(orders[1:])
     same[starts[:-1][starts[:-1] < len(orders)]] = 0
     return same
 
 
-def _logs(gap_days: npt.NDArray[Any], known: npt.NDArray[np.bool_], quantity: npt.NDArray[Any]) -> Floats:
-    """``measures`` of gaps, 0 where they are not known, and quantities."""
-    return np.stack([np.log1p(gap_days.clip(0)), known, np.log1p(quantity.clip(0))], axis=1).astype(np.float32)
-
-
-def _numbered(words: pa.Array) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Numbers that are equal where words are, and where there is a word."""
-    return _keys(words.dictionary_encode().indices), _known(words)
-
-
-def _known(values: pa.Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False))
-
-
-def _filled(values: pa.Array) -> npt.NDArray[Any]:
-    """0 where a number is null."""
-    return np.asarray(pc.fill_null(values, 0).to_numpy(zero_copy_only=False))
-
-
-def _keys(keys: pa.Array) -> Ints:
-    return _filled(keys).astype(np.int64)
+def _measures(gap_days: npt.NDArray[Any], quantity: npt.NDArray[Any]) -> Floats:
+    gaps, known = fill_unknown(gap_days, 0), is_known(gap_days)
+    return np.stack([np.log1p(gaps.clip(0)), known, np.log1p(quantity.clip(0))], axis=1).astype(np.float32)

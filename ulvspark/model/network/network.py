@@ -139,12 +139,12 @@ def build_network(
     head_weights: Mapping[Head, float] | None = None,
 ) -> UserValueNetwork:
     """A new network with untrained heads around ``backbone`` (None where the spec uses no text)."""
-    encoder = None if backbone is None else _encoder(spec, backbone, history.last_events)
+    encoder = None if backbone is None else _encoder(spec, backbone, history.recent_events)
     decider = Decider(spec, len(feature_names(history)), n_tiers)
     return UserValueNetwork(encoder, decider, class_weights, head_weights)
 
 
-def _encoder(spec: NetworkSpec, backbone: nn.Module, last_events: int) -> HistoryEncoder | EventEncoder:
+def _encoder(spec: NetworkSpec, backbone: nn.Module, recent_events: int) -> HistoryEncoder | EventEncoder:
     if spec.unit == "history":
         return HistoryEncoder(backbone, spec.pooling, spec.vector_size)
-    return EventEncoder(backbone, spec.pooling, spec.vector_size, spec.sequence, last_events)
+    return EventEncoder(backbone, spec.pooling, spec.vector_size, spec.sequence, recent_events)

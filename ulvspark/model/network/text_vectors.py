@@ -21,7 +21,7 @@ class TextVectors:
     """(m, D)."""
 
     @classmethod
-    def of(cls, keys: Ints, states: States) -> Self:
+    def from_unsorted(cls, keys: Ints, states: States) -> Self:
         """From keys in any order, each once."""
         order = np.argsort(keys)
         return cls(keys[order], states[order])

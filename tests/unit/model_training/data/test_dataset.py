@@ -1,14 +1,18 @@
+import json
 import zlib
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from model_training.data.dataset import check_spend, cut_date, read_training_set, restrict, split
 from model_training.data.examples import distinct_texts
 from tests import tiny, training_set
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.source import TRAINING_SET_META
 from ulvspark.contract.spec import TextSpec, TierSpec
+from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.text import render
 from ulvspark.model.encoder.tokenizing import tokenize
 
@@ -75,6 +79,29 @@ def test_bad_training_sets_are_one_sentence(tmp_path, whole):
         split(rows, PROTOCOL.test_cut, 0.1, min_users=200)
     with pytest.raises(ExpectedError, match="nobody spends"):
         check_spend(np.zeros(5))
+
+
+SWAPPED = (*training_set.SPEC.numbers[:-2], *training_set.SPEC.numbers[:-3:-1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"numbers_version": NUMBERS_VERSION + 1}, rf"version {NUMBERS_VERSION + 1} of their formulas"),
+        ({"numbers": SWAPPED}, "has below_reference_share as number 21 of a user, where .* computes discount_share"),
+        ({"numbers": training_set.SPEC.numbers[:-1]}, "has nothing as number 22"),
+        ({"numbers": None}, "numbers: Field required"),
+        ({"numbers_version": None}, "numbers_version: Field required"),
+    ],
+)
+def test_a_training_set_of_other_numbers_is_refused(tmp_path, changed, said):
+    training_set.write(tmp_path, training_set.frame(5))
+    meta = training_set.META.model_dump(mode="json") | changed
+    meta = {name: value for name, value in meta.items() if value is not None}
+    properties = {TRAINING_SET_META: json.dumps(meta)}
+    DeltaTable(tmp_path / "training_set").alter.set_table_properties(properties, raise_if_not_exists=False)
+    with pytest.raises(ExpectedError, match=rf"{said}.*; build it again with jobs/build_training_set.py"):
+        read_training_set(str(tmp_path))
 
 
 def test_nan_is_not_null(tmp_path):

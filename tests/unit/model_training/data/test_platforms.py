@@ -35,7 +35,7 @@ def write(root: Path, currency: str, seed: int, price: float = 1.0, meta: Traini
     populations = DeltaTable(root / "populations").to_pyarrow_table().to_pylist()
     for each in populations:
         each["platform_scale"] *= price
-        each["knots"] = [(name, [price * value for value in values]) for name, values in each["knots"]]
+        each["quantiles"] = [(name, [price * value for value in values]) for name, values in each["quantiles"]]
     schema = DeltaTable(root / "populations").to_pyarrow_table().schema
     write_deltalake(root / "populations", pa.Table.from_pylist(populations, schema), mode="overwrite")
     return str(root)
