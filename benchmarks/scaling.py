@@ -24,7 +24,7 @@ from benchmarks.night import copy_kept
 from model_training.data.dataset import open_table
 from ulvspark.contract import schema
 from ulvspark.contract.config import parse_date
-from ulvspark.warehouse.session import DELTA_PACKAGE
+from ulvspark.warehouse.jvm import DELTA_PACKAGE
 
 ROOT = Path(__file__).parents[1]
 SPARK = Path(pyspark.__path__[0]) / "bin"

@@ -1,9 +1,12 @@
 """Errors a user can act on, and the exit codes that schedulers read."""
 
+import atexit
+import contextlib
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -24,21 +27,46 @@ class RefusedError(Exception):
 
 Main = Callable[[Sequence[str] | None], int]
 
+_bug_logs: dict[Path, str] = {}
+
+
+def name_in_bug_reports(log: Path, content: str) -> None:
+    """Name ``log`` and its ``content`` ("what Spark printed") when the program ends with a bug; else remove it."""
+    _bug_logs[log] = content
+    atexit.register(_remove_unless_named, log)
+
+
+def _remove_unless_named(log: Path) -> None:
+    if log in _bug_logs:
+        log.unlink(missing_ok=True)
+
 
 def run_as_job(main: Main) -> None:
-    """Run ``main`` as a program: expected errors become one line and an exit code.
+    """Run ``main`` as a program: an expected error becomes one line on stderr, and its exit code.
 
-    A bug stays a stack trace but does not exit as Python would, with 1: that says "refused" to a scheduler.
+    A bug keeps its stack trace and exits with 3: Python would exit with 1, which schedulers read as "refused".
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = main(None)
     except (ExpectedError, RefusedError) as error:
-        words = " ".join(str(error).split())
-        print(f"{type(error).__name__}: {words}", file=sys.stderr)  # noqa: T201 - the program's last word
+        _say(f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = error.exit_code
     except Exception:
-        traceback.print_exc()
+        _say(traceback.format_exc().rstrip())
+        _name_bug_logs()
         code = BUG
     sys.exit(code)
+
+
+def _name_bug_logs() -> None:
+    while _bug_logs:
+        log, content = _bug_logs.popitem()
+        _say(f"{content} is in {log}")
+
+
+def _say(words: str) -> None:
+    """Print to stderr; where nobody reads it any more, the exit code alone tells how the job ended."""
+    with contextlib.suppress(OSError, ValueError):
+        print(words, file=sys.stderr, flush=True)  # noqa: T201 - the program's last word

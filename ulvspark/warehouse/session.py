@@ -3,16 +3,16 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from pyspark.errors import PySparkRuntimeError
+from pyspark import SparkContext
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from ulvspark.contract.errors import ExpectedError
-
-DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.4.0"
-S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.4.2"
+from ulvspark.warehouse.fit_to_size import SMALL_DATA_SETTINGS, is_small
+from ulvspark.warehouse.jvm import delta_settings, start_spark
 
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -40,6 +40,7 @@ RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory")
 """Metrics of an executor and its children."""
 
 LAPTOP_SETTINGS = {
+    "spark.master": "local[*]",
     "spark.driver.memory": "3g",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -53,22 +54,23 @@ LAPTOP_SETTINGS = {
 """Used only when no master is given from outside: one machine needs neither many partitions nor a user interface."""
 
 
-def get_session(app: str, root: str = "") -> SparkSession:
+def get_session(app: str, root: str = "", reads: Sequence[str] = ()) -> SparkSession:
     """The running session, or a new one: on the master given by spark-submit, else on all cores of this machine.
 
-    ``root`` is the warehouse's: support for S3 is large, so it is fetched only for an s3a:// address.
+    ``root`` is the warehouse's address: support for S3 is loaded only when it begins with s3a://. ``reads`` are the
+    files and folders that the job reads: where they hold little, a Spark that starts here is set up for small data.
 
-    Raises ExpectedError when Spark cannot start, or runs already and starts a Python worker for each task.
+    Raises ExpectedError when Spark cannot start, or is running and starts a new Python worker for each task.
     """
+    if _starts_here():
+        start_spark({"spark.app.name": app, **_local_settings(reads), **delta_settings(root.startswith("s3a://"))})
     builder = SparkSession.builder.appName(app)
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
-    if _launched_here():
-        builder = _on_this_machine(builder, root)
-    session = _started(builder)
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     _check_worker_reuse(session)
-    _quiet()
+    _silence_loggers()
     return session
 
 
@@ -91,41 +93,26 @@ def peak_memory_gb(session: SparkSession) -> float:
     return max(taken, default=0) / 2**30
 
 
-def _started(builder: SparkSession.Builder) -> SparkSession:
-    try:
-        return builder.getOrCreate()
-    except PySparkRuntimeError as error:
-        if error.getCondition() != "JAVA_GATEWAY_EXITED":
-            raise
-        raise ExpectedError(
-            "Spark did not start; its own words are above. It needs Java 17 or 21 (JAVA_HOME), and, where they are not "
-            f"cached yet, the packages {DELTA_PACKAGE} and for s3a:// {S3_PACKAGE}"
-        ) from None
+def _starts_here() -> bool:
+    """Whether there is no JVM yet: spark-submit starts one before this process, and the first session starts one."""
+    return "PYSPARK_GATEWAY_PORT" not in os.environ and SparkContext._gateway is None
 
 
-def _quiet() -> None:
-    """Errors are told once, in one line: PySpark would print a stack trace for each mistake in an SQL expression."""
+def _local_settings(reads: Sequence[str]) -> dict[str, str]:
+    # The workers' interpreter is this one; spark.pyspark.python is only read by spark-submit.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = SETTINGS | {"spark.log.level": "ERROR"}
+    if "MASTER" in os.environ or "--master" in os.environ.get("PYSPARK_SUBMIT_ARGS", ""):
+        return settings
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return settings | LAPTOP_SETTINGS | (SMALL_DATA_SETTINGS if is_small(reads) else {})
+
+
+def _silence_loggers() -> None:
+    """Report each error once, in one line: PySpark would log a stack trace for each mistake in an SQL expression."""
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("py4j").setLevel(logging.WARNING)
-
-
-def _launched_here() -> bool:
-    """True when this process starts the JVM itself; under spark-submit the JVM started this process."""
-    return "PYSPARK_GATEWAY_PORT" not in os.environ
-
-
-def _on_this_machine(builder: SparkSession.Builder, root: str) -> SparkSession.Builder:
-    # Workers take this interpreter; spark.pyspark.python is only read by spark-submit.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    packages = [DELTA_PACKAGE, S3_PACKAGE] if root.startswith("s3a://") else [DELTA_PACKAGE]
-    builder = builder.config("spark.jars.packages", ",".join(packages)).config("spark.log.level", "ERROR")
-    if "MASTER" not in os.environ:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = builder.master("local[*]")
-        for key, value in LAPTOP_SETTINGS.items():
-            builder = builder.config(key, value)
-    return builder
 
 
 def _check_worker_reuse(session: SparkSession) -> None:

@@ -1,0 +1,141 @@
+"""How long the jobs take on small data: sixty rows loaded twice, and two nights of a hundred users.
+
+    python -m benchmarks.small
+
+Four runs, each a process of its own: a source of sixty events is loaded, and loaded again when nothing is new; then a
+hundred users are scored by an untrained bundle around MiniLM, and scored again for the day after. Prints the wall-clock
+seconds of each run and, beside them, the seconds of processor time that the run and its JVM took, which say more on a
+machine that does other work too.
+"""
+
+import argparse
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from benchmarks.untrained import untrained_bundle
+from ulvspark.model.bundle.store import open_store
+
+ROOT = Path(__file__).parents[1]
+AS_OF = date(2024, 6, 1)
+BECOME_SUBREAPER = 36
+"""The ``prctl`` option that makes orphaned grandchildren (the JVM outlives its Python process) our children."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser().parse_args(argv)
+    ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        models = publish_bundle(folder)
+        sixty, hundred = write_source(folder / "sixty", 20, 3), write_source(folder / "hundred", 100, 12)
+        report("sixty rows, loaded", load(sixty))
+        report("sixty rows, loaded again", load(sixty))
+        load(hundred)
+        for number in range(2):
+            day = AS_OF + timedelta(days=number)
+            report(f"a hundred users, night {number + 1}", score(hundred, models, day))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    return argparse.ArgumentParser(prog="benchmarks.small", description=(__doc__ or "").splitlines()[0])
+
+
+def write_source(folder: Path, users: int, events: int) -> Path:
+    """A folder with events, products and users as Parquet, and ``source.yaml`` which maps them."""
+    folder.mkdir()
+    start = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    titles = (
+        "red mug",
+        "white heart holder",
+        "woolly hottie",
+        "paper chain kit",
+        "cake stand",
+        "tea towel",
+        "lunch bag",
+    )
+    rows = [
+        {
+            "event_id": f"{user}-{number}", "user_id": f"user{user:03d}", "order_id": f"{user}-{number // 2}",
+            "event_time": (start - timedelta(days=7 * number + user % 30)).isoformat(), "event_type": "purchase",
+            "product_id": f"p{(user + number) % len(titles)}", "quantity": 1 + number % 3,
+            "unit_price": f"{3 + user % 7 + number % 2}.50",
+        }
+        for user in range(users)
+        for number in range(events)
+    ]  # fmt: skip
+    products = [{"product_id": f"p{n}", "title": title, "category": "home > gifts"} for n, title in enumerate(titles)]
+    people = [{"user_id": f"user{user:03d}", "signup": date(2023, 1, 1), "country": "GB"} for user in range(users)]
+    tables = {"events": rows, "products": products, "users": people}
+    mapping = {"name": "small", "currency": "EUR", "time_zone": "UTC"}
+    for name, content in tables.items():
+        pd.DataFrame(content).to_parquet(folder / f"{name}.parquet", coerce_timestamps="us")
+        columns = {column: column for column in content[0]}
+        table = {"read": {"format": "parquet", "path": f"{name}.parquet"}, "columns": columns}
+        mapping[name] = [table | {"time_zone": "UTC"}] if name == "events" else table
+    mapping["protocol"] = {
+        "horizon_days": 30, "training_origins": ["2024-02-01"], "validation_cut": "2024-03-02",
+        "test_cut": "2024-04-01",
+    }  # fmt: skip
+    (folder / "source.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
+    return folder
+
+
+def publish_bundle(folder: Path) -> Path:
+    """A model store whose champion is an untrained bundle of unit ``event``."""
+    store = open_store(str(folder / "models"))
+    store.point("champion", store.publish(untrained_bundle("minilm", 64, folder / "bundle", "event")), None)
+    return folder / "models"
+
+
+def load(folder: Path) -> tuple[float, float]:
+    """Load a source into the warehouse in its folder."""
+    given = {"source": folder / "source.yaml", "source-root": folder, "warehouse": folder / "warehouse"}
+    return run("load_source", given)
+
+
+def score(folder: Path, models: Path, as_of: date) -> tuple[float, float]:
+    """Score the users of a loaded warehouse."""
+    return run("score_users", {"as-of": as_of, "models": models, "warehouse": folder / "warehouse"})
+
+
+def run(job: str, arguments: dict[str, object]) -> tuple[float, float]:
+    """Run a job to its end, and its JVM; returns the seconds by the clock and those of processor time."""
+    before, started = os.times(), time.perf_counter()
+    command = [sys.executable, f"jobs/{job}.py", *(f"--{name}={value}" for name, value in arguments.items())]
+    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
+    seconds = time.perf_counter() - started
+    wait_for_orphans()
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, used
+
+
+def wait_for_orphans() -> None:
+    """Reap what a job left running for a moment, so that its processor time counts."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def report(what: str, measured: tuple[float, float]) -> None:
+    seconds, processor = measured
+    print(f"{what:30}{seconds:8.1f} s{processor:8.1f} s of processor time", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
