@@ -6,11 +6,11 @@ import re
 import pytest
 import yaml
 
-from jobs.score_users import ScoreConfig
 from model_training.blending.config import BlendConfig
 from tests.unit.project.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of, program_of, prose
 from ulvspark.contract.config import validate
 from ulvspark.contract.source import SourceConfig
+from ulvspark.pipelines.score_users import ScoreConfig
 from ulvspark.scoring.tiers import TierDecision
 
 PROGRAMS = [
