@@ -1,4 +1,4 @@
-"""The benchmark's figures: rates, ratios and agreement, as JSON and as a Markdown table, with the machine named."""
+"""Write what a benchmark measured (rates, ratios, agreement) as JSON and as Markdown tables, with the machine."""
 
 import json
 import os
@@ -10,40 +10,45 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from model_training.report.blocks import as_table, markdown_table
+
 PACKAGES = ("torch", "transformers", "pyspark")
 
 
 @dataclass
 class Result:
-    """One way on one set of users."""
+    """What one way of scoring took on one set of users."""
 
     name: str
     users: int = 0
     seconds: list[float] = field(default_factory=list)
-    """Of each round."""
+    """One figure a round."""
     equal_tiers: float | None = None
-    """Share of users with the tier that the usual recipe gives."""
+    """Share of users who get the same tier as from the first way, the usual recipe."""
     memory: dict[str, float] = field(default_factory=dict)
+    """In megabytes, by name: ``peak_mb`` and ``share_of_weights_mb`` of a worker."""
     note: str = ""
+    """Why there is no rate."""
 
     @property
     def rate(self) -> float | None:
-        """Users a second, by the median round."""
+        """Users a second in the median round; None where the way did not run."""
         return self.users / statistics.median(self.seconds) if self.seconds else None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """All ways on one set of users, described by ``texts``."""
+    """All ways on one set of users."""
 
     texts: str
+    """Describes the users' texts."""
     mean_tokens: float | None
     """None where no text is read."""
     results: list[Result]
 
 
 def machine(cores: int) -> dict[str, Any]:
-    """What the figures depend on; no host is named."""
+    """What the figures depend on, without the name of the host."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     facts = dict(line.split("\t: ", 1) for line in (line.replace("\t\t", "\t") for line in lines) if "\t: " in line)
     flags = facts.get("flags", "").split()
@@ -59,27 +64,24 @@ def machine(cores: int) -> dict[str, Any]:
 
 
 def table(measured: Measured, limits: dict[str, float]) -> str:
-    """Markdown. ``limits``: tokens/s of bare matrix products. The first result is what the others are compared with."""
+    """Markdown, each way compared with the first. ``limits``: tokens/s of matrix products alone."""
     usual = measured.results[0].rate
     tokens = measured.mean_tokens
     bare = [Result(f"limit: bare {name} products", 1, [tokens / rate]) for name, rate in limits.items() if tokens]
-    lines = [
-        f"{measured.texts}:", "",
-        "| way | users/s | ratio | equal tiers | peak MB a worker | its share of the weights, MB |",
-        "|---|---|---|---|---|---|",
-        *(_line(each, usual) for each in (*measured.results, *bare)),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    rows = as_table(_row(result, usual) for result in (*measured.results, *bare))
+    return f"{measured.texts}:\n\n{markdown_table(rows)}\n"
 
 
-def _line(result: Result, usual: float | None) -> str:
-    if result.rate is None:
-        return f"| {result.name} | {result.note} | | | | |"
-    agreement = "" if result.equal_tiers is None else f"{result.equal_tiers:.2%}"
-    peak, share = (
-        f"{result.memory[name]:,.0f}" if name in result.memory else "" for name in ("peak_mb", "share_of_weights_mb")
-    )
-    return f"| {result.name} | {_number(result.rate)} | {_ratio(result.rate, usual)} | {agreement} | {peak} | {share} |"
+def _row(result: Result, usual: float | None) -> dict[str, str]:
+    memory = {name: f"{megabytes:,.0f}" for name, megabytes in result.memory.items()}
+    return {
+        "way": result.name,
+        "users/s": result.note if result.rate is None else _number(result.rate),
+        "ratio": "" if result.rate is None else _ratio(result.rate, usual),
+        "equal tiers": "" if result.equal_tiers is None else f"{result.equal_tiers:.2%}",
+        "peak MB a worker": memory.get("peak_mb", ""),
+        "its share of the weights, MB": memory.get("share_of_weights_mb", ""),
+    }
 
 
 def _number(rate: float) -> str:
@@ -91,7 +93,7 @@ def _ratio(rate: float, usual: float | None) -> str:
 
 
 def heading(about: dict[str, Any]) -> str:
-    """The machine in a line."""
+    """The machine, in one line."""
     fast = ", ".join(about["fast"]) or "none of AVX-512 BF16, VNNI, AMX"
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     return (
@@ -101,7 +103,7 @@ def heading(about: dict[str, Any]) -> str:
 
 
 def write(folder: Path, about: dict[str, Any], sets: list[Measured]) -> Path:
-    """``bench.json`` and ``bench.md``; returns the latter's path."""
+    """Write ``bench.json`` and ``bench.md`` and return the path of ``bench.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     described = [
         {"texts": each.texts, "mean_tokens": each.mean_tokens, "ways": [as_json(result) for result in each.results]}

@@ -31,8 +31,7 @@ from model_training.evaluation.protocol import check_fits, describe
 from model_training.evaluation.results import Evaluation
 from model_training.evaluation.truth import read_truth, recover
 from model_training.report.evidence import other_horizon
-from model_training.report.terminal import lines, protocol_lines
-from model_training.report.writing import write_report
+from model_training.report.writing import lines, protocol_lines, write_report
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.tier_bounds import label_tiers
 from ulvspark.model.bundle.manifest import check_currency

@@ -34,7 +34,7 @@ from model_training.evaluation.protocol import check_fits, same_platform
 from model_training.finetuning.config import TrainConfig, load_train_config
 from model_training.finetuning.phases import fit_heads
 from model_training.finetuning.task import prepare
-from model_training.report.terminal import table
+from model_training.report.blocks import as_table, plain_table
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.spec import Head
 from ulvspark.history.text import render
@@ -237,7 +237,9 @@ def _report(found: pd.DataFrame) -> None:
             if not np.isnan(means).all()
         ]
         wins = ("best", *("" if mean[size].isna().all() else str(mean[size].idxmax()) for size in sizes))
-        print("", *table((title, *(f"{size} labels" for size in sizes)), [*rows, wins]), sep="\n")
+        columns = (title, *(f"{size} labels" for size in sizes))
+        table = as_table(dict(zip(columns, row, strict=True)) for row in (*rows, wins))
+        print(f"\n{plain_table(table)}")
     _report_unfit(found)
 
 

@@ -1,20 +1,21 @@
-"""The pictures of the report, as SVG."""
+"""The charts of the report, drawn as SVG."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from model_training.evaluation.curves import SHARES
-from model_training.evaluation.results import Bin
+from model_training.evaluation.results import Bin, Difference
 
 BLUE, ORANGE, GREY, GREEN, VIOLET = "#22577a", "#d9772b", "#8a96a3", "#3d8b5f", "#7a5195"
 LINES = (BLUE, ORANGE, GREEN, VIOLET, GREY)
+VERDICTS = {"better": GREEN, "worse": ORANGE, "equal": GREY}
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.grid": True,
     "grid.color": "#e3e8ee", "axes.axisbelow": True, "font.size": 10, "svg.hashsalt": "ulvspark",
@@ -22,70 +23,79 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def _svg(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+@rc_context(STYLE)
+def gains(curves: Mapping[str, Sequence[float]], best: Sequence[float]) -> bytes:
+    """Share of all spend among the first users by prediction; ``best`` ranks users by what they really spent.
+
+    Each curve has a value for equally spaced shares of users from 0 to 1.
+    """
+    figure, axes = _new_chart(5.4, 4.2)
+    users = np.linspace(0, 1, len(best))
+    axes.plot(users, best, color=GREY, linestyle="--", linewidth=1, label="perfect foresight")
+    for (name, shares), colour in zip(curves.items(), LINES, strict=False):
+        axes.plot(users, shares, color=colour, label=name, linewidth=2)
+    axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="at random")
+    axes.set(xlabel="users, highest prediction first", ylabel="share of all spend", xlim=(0, 1), ylim=(0, 1.02))
+    _write_percent(axes.xaxis, axes.yaxis)
+    axes.legend(loc="lower right")
+    return _svg(figure)
 
 
-def _axes(width: float = 6.4, height: float = 4.2) -> tuple[Figure, Axes]:
+@rc_context(STYLE)
+def deciles(bins: Sequence[Bin], currency: str) -> bytes:
+    """Mean predicted and actual spend of each tenth of users."""
+    figure, axes = _new_chart(6.2, 3.8)
+    places = np.arange(1, len(bins) + 1)
+    axes.bar(places - 0.2, [each.predicted for each in bins], 0.38, color=BLUE, label="predicted")
+    axes.bar(places + 0.2, [each.actual for each in bins], 0.38, color=ORANGE, label="actual")
+    axes.set_xticks(places)
+    axes.grid(visible=False, axis="x")
+    axes.set(xlabel="tenth of users, highest prediction first", ylabel=f"mean spend, {currency}")
+    axes.legend()
+    return _svg(figure)
+
+
+@rc_context(STYLE)
+def calibration(curves: Mapping[str, Sequence[Bin]], share: str) -> bytes:
+    """The share that came about against the share that was predicted; good predictions follow the diagonal."""
+    figure, axes = _new_chart(5.2, 4.6)
+    axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
+    for (name, bins), colour in zip(curves.items(), LINES, strict=False):
+        predicted, actual = [each.predicted for each in bins], [each.actual for each in bins]
+        axes.plot(predicted, actual, color=colour, marker="o", markersize=4, label=name)
+    axes.set(xlabel=f"predicted {share}", ylabel=f"actual {share}", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    _write_percent(axes.xaxis, axes.yaxis)
+    axes.legend(loc="upper left")
+    return _svg(figure)
+
+
+@rc_context(STYLE)
+def differences(shown: Mapping[str, Difference], rival: str) -> bytes:
+    """Differences to ``rival`` with their intervals, one a line."""
+    figure, axes = _new_chart(6.8, 0.8 + 0.32 * len(shown))
+    for place, each in enumerate(shown.values()):
+        colour = VERDICTS[each.verdict]
+        axes.plot(each.interval or (), [place] * len(each.interval or ()), color=colour, linewidth=2)
+        axes.plot(each.value, place, color=colour, marker="o", markersize=5)
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.set_yticks(range(len(shown)), list(shown))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"difference to {rival}; right of 0 the bundle is better")
+    return _svg(figure)
+
+
+def _new_chart(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty chart; sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def gains(curves: dict[str, list[float]], best: Sequence[float]) -> bytes:
-    """Share of spend among the first users by prediction; ``best`` is the order of what they spent."""
-    with rc_context(STYLE):
-        figure, axes = _axes()
-        axes.plot(SHARES, best, color=GREY, linestyle="--", linewidth=1, label="perfect foresight")
-        for (name, shares), colour in zip(curves.items(), LINES, strict=False):
-            axes.plot(SHARES, shares, color=colour, label=name, linewidth=2)
-        axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="at random")
-        axes.set(xlabel="users, highest prediction first", ylabel="share of all spend", xlim=(0, 1), ylim=(0, 1.02))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1))
-        axes.legend(loc="lower right")
-        return _svg(figure)
+def _write_percent(*axes: Axis) -> None:
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1))
 
 
-def deciles(bins: Sequence[Bin], currency: str) -> bytes:
-    """Mean predicted and actual spend of each tenth of users."""
-    with rc_context(STYLE):
-        figure, axes = _axes(7.2, 3.8)
-        place = np.arange(len(bins))
-        axes.bar(place - 0.2, [each.predicted for each in bins], 0.38, color=BLUE, label="predicted")
-        axes.bar(place + 0.2, [each.actual for each in bins], 0.38, color=ORANGE, label="actual")
-        axes.set_xticks(place, [str(number + 1) for number in place])
-        axes.set(xlabel="tenth of users, highest prediction first", ylabel=f"mean spend, {currency}")
-        axes.legend()
-        return _svg(figure)
-
-
-def calibration(curves: dict[str, Sequence[Bin]], what: str) -> bytes:
-    """What happened against what was predicted; a good model follows the diagonal."""
-    with rc_context(STYLE):
-        figure, axes = _axes(5.2, 4.6)
-        axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
-        for (name, bins), colour in zip(curves.items(), LINES, strict=False):
-            predicted, actual = [each.predicted for each in bins], [each.actual for each in bins]
-            axes.plot(predicted, actual, color=colour, marker="o", markersize=4, label=name)
-        axes.set(xlabel=f"predicted {what}", ylabel=f"actual {what}", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1))
-        axes.legend(loc="upper left")
-        return _svg(figure)
-
-
-def differences(names: Sequence[str], values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> bytes:
-    """Differences with their intervals, one a line; right of 0 is better."""
-    with rc_context(STYLE):
-        figure, axes = _axes(6.8, 0.8 + 0.32 * len(names))
-        for place, (value, (low, high)) in enumerate(zip(values, intervals, strict=True)):
-            colour = GREEN if low > 0 else ORANGE if high < 0 else GREY
-            axes.plot((low, high), (place, place), color=colour, linewidth=2)
-            axes.plot(value, place, color=colour, marker="o", markersize=5)
-        axes.axvline(0, color=GREY, linewidth=1)
-        axes.set_yticks(range(len(names)), list(names))
-        axes.invert_yaxis()
-        axes.set_xlabel("difference to LightGBM, right of 0 is better")
-        return _svg(figure)
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

@@ -1,195 +1,238 @@
-"""What the report says: an evaluation in the words of who spends the budget, and of who checks the figures."""
+"""The sections of the report in their order, and those for planning budgets and campaigns.
 
-from collections.abc import Iterator
+The sections for checking the figures are in ``evidence``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 from model_training.baselines import LIGHTGBM
 from model_training.evaluation.curves import ACTUAL
 from model_training.evaluation.judge import BUNDLE
 from model_training.evaluation.measures import MEASURES, PRICE
-from model_training.evaluation.results import Bin, Evaluation
+from model_training.evaluation.results import Bin, Evaluation, TierRow
 from model_training.report import charts, evidence
+from model_training.report.blocks import Block, Chart, Section, Table, as_table
 from model_training.report.evidence import ASSOCIATION
-from model_training.report.page import Block, Chart, Row, Section, Table
-from model_training.report.words import figure, number, percent
+from model_training.report.formatting import NONE, count, figure, number, percent
 
 SHARES_SHOWN = {"10 %": 2, "20 %": 4, "30 %": 6, "50 %": 10}
-"""Shares of users in the gains table, and their place in the curves."""
+"""Shares of users in the gains table, and their places in the curves."""
 
-FAIR_LEVEL = (0.8, 1.25)
-"""Predicted / actual total that budgets can live with."""
+RECENT_SPEND = "spend of the last days"
+RIVALS_SHOWN = (LIGHTGBM, RECENT_SPEND)
+"""Baselines that the gains are compared with."""
+
+TOLERATED_RATIO = (0.8, 1.25)
+"""Predicted / actual total that a budget can be planned with."""
+
+EVIDENCE = "Compared with the baselines"
+"""Title of the first section for who checks the figures."""
 
 
 def sections(evaluation: Evaluation) -> list[Section]:
     """All sections that have something to say, in reading order."""
-    made = {
-        "In short": _in_short, "Who brings the money": _gains, "Predicted and actual spend": _deciles,
-        "Value tiers": _tiers, "Who leaves": _leaving, "Price sensitivity (an association)": _price_sensitivity,
-        "Against the baselines": evidence.baselines, "All models": evidence.models, "Segments": evidence.segments,
-        "Known truth": evidence.known_truth, "Protocol": evidence.protocol, "Limits": evidence.limits,
+    writers: dict[str, Callable[[Evaluation], Iterator[Block]]] = {
+        "In short": _in_short,
+        "Who brings the money": _gains,
+        "Predicted and actual spend": _deciles,
+        "Value tiers": _tiers,
+        "Who leaves": _leaving,
+        "Price sensitivity (an association)": _price_sensitivity,
+        EVIDENCE: evidence.baselines,
+        "All models": evidence.models,
+        "Groups of users": evidence.segments,
+        "Compared with the simulator's truth": evidence.known_truth,
+        "How this was measured": evidence.protocol,
+        "What these figures cannot tell": evidence.limits,
         "What is missing": evidence.missing,
-    }  # fmt: skip
-    found = {title: tuple(blocks(evaluation)) for title, blocks in made.items()}
-    return [Section(title, blocks) for title, blocks in found.items() if blocks]
+    }
+    written = {title: tuple(write(evaluation)) for title, write in writers.items()}
+    return [Section(title, blocks) for title, blocks in written.items() if blocks]
 
 
-def title(evaluation: Evaluation) -> tuple[str, str]:
-    """Title and subtitle of the page."""
-    protocol = evaluation.protocol
+def title(evaluation: Evaluation) -> str:
+    """The title of the page."""
+    return f"How good are the user value predictions of {evaluation.protocol.as_of}?"
+
+
+def subtitle(evaluation: Evaluation) -> str:
+    """Which bundle was evaluated, and which sections are for whom."""
     return (
-        f"How good are the user value predictions of {protocol.as_of}?",
-        f"Bundle {evaluation.bundle}, {protocol.cut} cut, evaluated {evaluation.made_at[:10]}.",
+        f"Bundle {evaluation.bundle}, {evaluation.protocol.cut} cut, evaluated {evaluation.made_at[:10]}. The first "
+        f"sections are for planning budgets and campaigns; those from “{EVIDENCE}” on are for checking the figures."
     )
 
 
 def _in_short(evaluation: Evaluation) -> Iterator[Block]:
     protocol = evaluation.protocol
     yield (
-        f"As of {protocol.as_of}, {protocol.users:,} users were scored for the {protocol.horizon_days} days that "
-        f"followed. {percent(protocol.spenders_share)} of them spent something, together "
-        f"{number(protocol.spend)} {protocol.currency}."
+        f"On {protocol.as_of}, {count(protocol.users)} users were scored for the {protocol.horizon_days} days that "
+        f"followed. {percent(protocol.spenders_share)} of them spent something in that time, "
+        f"{number(protocol.spend)} {protocol.currency} in all."
     )
     if protocol.bundle_horizon_days != protocol.horizon_days:
         yield f"Note that {evidence.other_horizon(protocol)}."
-    yield tuple(_findings(evaluation))
+    yield (*_findings(evaluation), *_verdicts(evaluation))
 
 
 def _findings(evaluation: Evaluation) -> Iterator[str]:
     gains = evaluation.curves.gains
     if BUNDLE in gains:
-        others = {name: each[4] for name, each in gains.items() if name in (LIGHTGBM, "spend of the last days")}
-        beside = "; ".join(f"chosen by {name}: {percent(each)}" for name, each in others.items())
-        yield f"The fifth of users ranked highest brought {percent(gains[BUNDLE][4])} of all spend ({beside})."
-    if ratio := evaluation.comparisons.get("total_ratio"):
-        yield f"The predicted total is {number(ratio.figure.value)} times the actual one{_level(ratio.figure.value)}."
+        fifth = SHARES_SHOWN["20 %"]
+        others = [f"{percent(gains[name][fifth])} if chosen by {name}" for name in RIVALS_SHOWN if name in gains]
+        beside = f" ({'; '.join(others)})" if others else ""
+        brought = percent(gains[BUNDLE][fifth])
+        yield f"The 20 % of users with the highest predictions brought {brought} of all spend{beside}."
+    if total := evaluation.comparisons.get("total_ratio"):
+        ratio = total.figure.value
+        yield f"Predicted total spend is {number(ratio)} times the actual total{_advice(ratio)}."
     if coverage := evaluation.comparisons.get("coverage"):
-        wanted = f", which was to hold {percent(evaluation.coverage or 0)}"
-        yield f"{percent(coverage.figure.value or 0)} of users spent an amount within their predicted interval{wanted}."
+        held = percent(coverage.figure.value or 0)
+        aim = "" if evaluation.coverage is None else f"; the intervals were made to hold {percent(evaluation.coverage)}"
+        yield f"For {held} of users, actual spend was within the predicted interval{aim}."
     if churn := evaluation.comparisons.get("churn_auc"):
         yield (
-            f"Of a user who left and one who stayed, the one who left had the higher predicted probability in "
-            f"{percent(churn.figure.value or 0)} of cases."
+            "Take a user who left and one who stayed: the one who left had the higher predicted probability of leaving "
+            f"in {percent(churn.figure.value or 0)} of such pairs."
         )
-    yield from _verdicts(evaluation)
 
 
-def _level(ratio: float | None) -> str:
-    fair = ratio is not None and FAIR_LEVEL[0] <= ratio <= FAIR_LEVEL[1]
-    return "" if fair else ": use the order of users, not the amounts, until the bundle is calibrated anew"
+def _advice(ratio: float | None) -> str:
+    lowest, highest = TOLERATED_RATIO
+    if ratio is not None and lowest <= ratio <= highest:
+        return ""
+    return ": until the bundle is calibrated again, rely on the order of users, not on the amounts"
 
 
 def _verdicts(evaluation: Evaluation) -> Iterator[str]:
+    """How many measures are better or worse than LightGBM's, beyond chance."""
     by_verdict: dict[str, list[str]] = {"better": [], "worse": [], "equal": []}
     for name, each in evaluation.comparisons.items():
         if each.against_lightgbm is not None:
             by_verdict[each.against_lightgbm.verdict].append(MEASURES[name].title)
     if not any(by_verdict.values()):
-        yield "There is no comparison with LightGBM; see what is missing."
+        yield "There is no comparison with LightGBM; the last section says why."
         return
-    yield (
-        f"Against LightGBM on the same numbers: surely better on: {_listed(by_verdict['better'])}. "
-        f"Surely worse on: {_listed(by_verdict['worse'])}. "
-        f"On {len(by_verdict['equal'])} other measures the data do not tell them apart."
-    )
-
-
-def _listed(names: list[str]) -> str:
-    return "; ".join(names) if names else "nothing"
+    for verdict in ("better", "worse"):
+        names = by_verdict[verdict]
+        yield f"Clearly {verdict} than {LIGHTGBM} on {len(names)} measures{': ' if names else ''}{'; '.join(names)}."
+    yield f"On {len(by_verdict['equal'])} other measures, chance could explain the difference to it."
 
 
 def _gains(evaluation: Evaluation) -> Iterator[Block]:
     gains = evaluation.curves.gains
     if BUNDLE not in gains:
-        yield "The bundle predicts no value."
+        yield "The bundle does not predict value."
         return
-    yield "Rank users by predicted value and go down the list: how much of all spend has been met by then?"
-    shown = [BUNDLE, *(name for name in (LIGHTGBM, "spend of the last days") if name in gains)]
+    yield "Rank users by predicted value and go down the list: what share of all spend comes from the users so far?"
+    shown = {name: gains[name] for name in (BUNDLE, *RIVALS_SHOWN) if name in gains}
     yield Chart(
         "gains",
-        "Gains curve: share of all spend against the share of users, highest prediction first",
-        charts.gains({name: gains[name] for name in shown}, gains[ACTUAL]),
+        "Gains curve: share of all spend against share of users, highest prediction first",
+        charts.gains(shown, gains[ACTUAL]),
     )
-    rows = [(name, *(percent(each[place]) for place in SHARES_SHOWN.values())) for name, each in gains.items()]
-    yield Table("Share of all spend among the first users", ("ranked by", *SHARES_SHOWN), tuple(rows))
+    rows = (
+        {"ranked by": name} | {share: percent(curve[place]) for share, place in SHARES_SHOWN.items()}
+        for name, curve in gains.items()
+    )
+    yield Table("Share of all spend that the first users bring", as_table(rows))
 
 
 def _deciles(evaluation: Evaluation) -> Iterator[Block]:
     bins, currency = evaluation.curves.deciles, evaluation.protocol.currency
     if not bins:
-        yield "The bundle predicts no value."
+        yield "The bundle does not predict value."
         return
-    yield "Users in tenths by predicted value. Where the two bars of a tenth differ, its level is off."
+    yield "Users in ten groups of equal size, by predicted value. Where the two bars differ, the amounts are off."
     yield Chart("deciles", "Mean predicted and actual spend by tenth of users", charts.deciles(bins, currency))
-    yield Table(
-        f"Mean spend in {currency}",
-        ("tenth", "users", "predicted", "actual", "predicted / actual"),
-        tuple(_decile_row(place + 1, each) for place, each in enumerate(bins)),
-    )
+    rows = [
+        row | {"predicted / actual": number(each.predicted / each.actual) if each.actual else NONE}
+        for row, each in zip(_tenths(bins, number), bins, strict=True)
+    ]
+    yield Table(f"Mean spend in {currency}", as_table(rows))
 
 
-def _decile_row(place: int, each: Bin) -> Row:
-    ratio = number(each.predicted / each.actual) if each.actual else "–"
-    return str(place), f"{each.users:,}", number(each.predicted), number(each.actual), ratio
+def _tenths(bins: Sequence[Bin], write: Callable[[float], str]) -> list[dict[str, str]]:
+    return [
+        {"tenth": str(place), "users": count(each.users), "predicted": write(each.predicted),
+         "actual": write(each.actual)}
+        for place, each in enumerate(bins, start=1)
+    ]  # fmt: skip
 
 
 def _tiers(evaluation: Evaluation) -> Iterator[Block]:
     curves, currency = evaluation.curves, evaluation.protocol.currency
     if not curves.tier_table:
-        yield "The bundle predicts no tiers."
+        yield "The bundle does not predict tiers."
         return
+    yield (
+        "Each user counts in the tier with the highest probability. The nightly job also applies costs, quotas and "
+        "hysteresis; they are left out here."
+    )
     total = evaluation.protocol.spend or 1.0
-    yield "A user's tier here is the likeliest one; costs, quotas and hysteresis of the nightly job are not applied."
     yield Table(
         f"Users by predicted tier, amounts in {currency}",
-        ("tier", "users", "spend predicted", "spend actual", "share of spend", "spend a user", "left", "ended in it"),
-        tuple(
-            (
-                each.name, f"{each.predicted_users:,}", number(each.predicted_spend), number(each.actual_spend),
-                percent(each.actual_spend / total), number(each.actual_spend / max(each.predicted_users, 1)),
-                percent(each.left), f"{each.actual_users:,}",
-            )
-            for each in curves.tier_table
-        ),
-    )  # fmt: skip
+        as_table(_tier_row(each, total) for each in curves.tier_table),
+    )
     names = [each.name for each in curves.tier_table]
-    rows = tuple(
-        (f"ended in {name}", *(f"{cell:,} ({percent(cell / max(sum(row), 1))})" for cell in row))
-        for name, row in zip(names, curves.confusion, strict=True)
+    yield Table(
+        "Tier that users ended in (down) and predicted tier (across)",
+        as_table(
+            {"ended in": name}
+            | {f"predicted {tier}": _part(cell, sum(row)) for tier, cell in zip(names, row, strict=True)}
+            for name, row in zip(names, curves.confusion, strict=True)
+        ),
     )
-    yield Table("Where users ended, by predicted tier", ("", *(f"predicted {name}" for name in names)), rows)
-    yield Chart(
-        "tiers", "Calibration of tier probabilities", charts.calibration(dict(curves.tiers), "share of users in tier")
-    )
+    chart = charts.calibration(curves.tiers, "share of users in tier")
+    yield Chart("tiers", "Predicted probability of a tier against the share of users who ended in it", chart)
+
+
+def _tier_row(tier: TierRow, total: float) -> dict[str, str]:
+    return {
+        "tier": tier.name,
+        "users": count(tier.predicted_users),
+        "predicted spend": number(tier.predicted_spend),
+        "actual spend": number(tier.actual_spend),
+        "share of all spend": percent(tier.actual_spend / total),
+        "spend per user": number(tier.actual_spend / max(tier.predicted_users, 1)),
+        "left": percent(tier.left),
+        "users who ended in it": count(tier.actual_users),
+    }
+
+
+def _part(cell: int, total: int) -> str:
+    return f"{count(cell)} ({percent(cell / max(total, 1))})"
 
 
 def _leaving(evaluation: Evaluation) -> Iterator[Block]:
     bins = evaluation.curves.churn
     if not bins:
-        yield "The bundle predicts no leaving."
+        yield "The bundle does not predict who leaves."
         return
-    yield "Users in tenths by predicted probability of not buying again within the window, and how many did not."
-    yield Chart("churn", "Calibration of the probability of leaving", charts.calibration({"leaving": bins}, "share"))
-    yield _calibration_table(bins)
-
-
-def _calibration_table(bins: list[Bin]) -> Table:
-    rows = (
-        (str(place + 1), f"{each.users:,}", percent(each.predicted), percent(each.actual))
-        for place, each in enumerate(bins)
+    yield (
+        "A user leaves who buys nothing within the window. Users are in ten groups of equal size, by predicted "
+        "probability of leaving; the table shows how many of each really left."
     )
-    return Table("", ("tenth", "users", "predicted", "actual"), tuple(rows))
+    yield from _shares("churn", "probability of leaving", bins)
 
 
 def _price_sensitivity(evaluation: Evaluation) -> Iterator[Block]:
     yield ASSOCIATION
     bins = evaluation.curves.price_sensitivity
     if not bins:
-        yield "There are no figures: the bundle predicts none, or no purchase could be compared with a usual price."
+        yield "There are no figures: the bundle does not predict it, or no purchase has a usual price to compare with."
         return
-    yield Chart(
-        "price", "Calibration of price sensitivity", charts.calibration({"share below usual price": bins}, "share")
+    yield from _shares("price", "share bought below usual price", bins)
+    rows = (
+        {"model": model} | {MEASURES[name].title: figure(figures[name]) for name in PRICE}
+        for model, figures in evaluation.models.items()
+        if PRICE[0] in figures
     )
-    yield _calibration_table(bins)
-    rows = tuple(
-        (model, *(figure(of[name]) for name in PRICE)) for model, of in evaluation.models.items() if PRICE[0] in of
-    )
-    yield Table("Beside the share of the user's own past", ("", *(MEASURES[name].title for name in PRICE)), rows)
+    yield Table("Compared with other models and with the share in the user's own past", as_table(rows))
+
+
+def _shares(name: str, what: str, bins: Sequence[Bin]) -> Iterator[Block]:
+    """Predicted against actual shares, as a chart and by tenth of users."""
+    chart = charts.calibration({what: bins}, "share")
+    yield Chart(name, f"Predicted and actual {what}", chart)
+    yield Table("Mean by tenth of users", as_table(_tenths(bins, percent)))

@@ -31,8 +31,8 @@ from ulvspark.model.parts.predictions import Decisions
 
 HEADINGS = (
     "In short", "Who brings the money", "Predicted and actual spend", "Value tiers", "Who leaves",
-    "Price sensitivity (an association)", "Against the baselines", "All models", "Segments", "Protocol", "Limits",
-    "What is missing",
+    "Price sensitivity (an association)", "Compared with the baselines", "All models", "Groups of users",
+    "How this was measured", "What these figures cannot tell", "What is missing",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_one_command_writes_a_report_that_holds_everything_and_loads_nothing(war
     for heading in HEADINGS:
         assert f"<h2>{heading}</h2>" in page
         assert f"## {heading}" in text
-    price = text[text.index("## Price sensitivity (an association)") : text.index("## Against the baselines")]
+    price = text[text.index("## Price sensitivity (an association)") : text.index("## Compared with the baselines")]
     for model in (BUNDLE, "past share below reference price", "past discount share", LIGHTGBM):
         assert f"| {model} |" in price
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import', page)
@@ -267,7 +267,7 @@ def test_intervals_that_are_to_hold_another_share_are_not_compared(warehouse, ti
     assert found["comparisons"]["spearman"]["against_others"].keys() == {"twin", "wide"}
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| Interval coverage → 0.5 |" in text
-    assert re.search(r"within their predicted interval, which was to hold 50(\.0)? %\.", text)
+    assert re.search(r"within the predicted interval; the intervals were made to hold 50(\.0)? %\.", text)
 
 
 def test_segments_part_the_users_and_small_ones_are_only_named():

@@ -3,7 +3,7 @@
 import os
 import re
 
-from benchmarks import night, scaling, training_speed
+from benchmarks import night, reporting, scaling, training_speed
 
 
 def test_training_is_measured_beside_the_bare_model(tiny_bert, capsys):
@@ -28,6 +28,20 @@ def test_memory_counts_this_process():
 def test_a_night_stands_beside_the_usual_recipe():
     found = night.beside(usual=4.0, users=1000, seconds=10.0)
     assert found == {"usual_users_per_second": 4.0, "usual_seconds": 250.0, "times_as_fast": 25.0}
+
+
+def test_ways_of_scoring_stand_beside_the_first_one():
+    usual = reporting.Result("usual", 100, [10.0, 9.0, 11.0], 1.0, {"peak_mb": 1183.4, "share_of_weights_mb": 11.0})
+    ways = [usual, reporting.Result("faster", 100, [2.5]), reporting.Result("other", note="not installed: x")]
+    table = reporting.table(reporting.Measured("short texts", 50.0, ways), {"fp32": 5000.0})
+    title, empty, *lines = table.splitlines()
+    assert (title, empty) == ("short texts:", "")
+    assert lines[2:] == [
+        "| usual | 10.0 | 1.0x | 100.00% | 1,183 | 11 |",
+        "| faster | 40.0 | 4.0x |  |  |  |",
+        "| other | not installed: x |  |  |  |  |",
+        "| limit: bare fp32 products | 100 | 10.0x |  |  |  |",
+    ]
 
 
 def test_executors_stand_side_by_side():

@@ -13,7 +13,7 @@ from model_training.baselines import Tried, boosting
 from model_training.evaluation.judge import BUNDLE, Contest
 from model_training.evaluation.metrics import Outcome
 from model_training.evaluation.truth import RECENCY, TRUTH, oracle, read_truth, recover
-from model_training.report.terminal import truth_lines
+from model_training.report.writing import truth_lines
 from tests import training_set
 from tests.unit.model_training.test_evaluate import arguments, publish
 from ulvspark.contract.errors import ExpectedError
@@ -88,13 +88,13 @@ def test_the_report_holds_the_truth_only_where_it_is_given(tiny_bert, tmp_path, 
     evaluate.main([*arguments(warehouse, models, tmp_path / "out"), "--truth", str(tmp_path / "sim")])
     assert "order of what happened" in capsys.readouterr().out
     page = (tmp_path / "out/report.md").read_text()
-    section = page[page.index("## Known truth") : page.index("## Protocol")]
+    section = page[page.index("## Compared with the simulator's truth") : page.index("## How this was measured")]
     assert "price elasticity" in section
     assert "association" in section
     found = json.loads((tmp_path / "out/evaluation.json").read_text())["truth"]
     assert found["recovered"][0]["models"][BUNDLE]["interval"]
     evaluate.main(arguments(warehouse, models, tmp_path / "plain"))
-    assert "Known truth" not in (tmp_path / "plain/report.md").read_text()
+    assert "simulator" not in (tmp_path / "plain/report.md").read_text()
 
 
 def test_the_truth_of_others_is_refused(tmp_path):
