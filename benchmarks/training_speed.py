@@ -26,7 +26,7 @@ from model_training.data.ordering import LengthGrouped
 from model_training.evaluation.metrics import Outcome
 from model_training.finetuning.bases import load_base
 from model_training.finetuning.config import TrainConfig, load_train_config
-from model_training.finetuning.training import Stage, train
+from model_training.finetuning.training import Phase, train
 from model_training.runs.devices import autocast, chosen_precision, peak_memory_gb, processes
 from ulvspark.contract.spec import HistorySpec, TierSpec
 from ulvspark.history.features import feature_names
@@ -108,11 +108,11 @@ def our_seconds(
     network: UserValueNetwork, examples: Examples, split: Split, config: TrainConfig, precision: str
 ) -> float:
     with TemporaryDirectory() as scratch:
-        stage = Stage(
+        phase = Phase(
             "tuning", examples, split, TIERS, config.tuning.optimiser, precision, Path(scratch) / "run",
             group_by_length=config.group_by_length,
         )  # fmt: skip
-        trained = train(network, stage, config)
+        trained = train(network, phase, config)
     # Trainer's own clock: the loop with optimiser, clipping, logs, one evaluation of 32 texts, one checkpoint.
     return next(entry["train_runtime"] for entry in trained.log if "train_runtime" in entry)
 

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build ``training_set``. Raises ExpectedError when a date's label window reaches beyond the data."""
     args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
-    warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
+    warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
     meta = build_training_set(warehouse, source, spec)
     print(f"training set of {len(meta.protocol.dates)} dates in {warehouse.root}, run {meta.run_id}")
     return DONE

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root),
         _clock(args.clock),
     )
-    warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
+    warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse]), args.warehouse)
     report = load_source(warehouse, source, clock)
     print(f"\n{source.config.name} -> {warehouse.root}\n{_text(report)}")
     return DONE

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score one date. Raises RefusedError when verification refuses the scores, ExpectedError for bad input."""
     args = parser().parse_args(argv)
     config, decision = load_config(ScoreConfig, args.config), load_config(TierDecision, args.tiers)
-    warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
+    warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
     score_users(warehouse, open_store(args.models), args.model, args.as_of, config, decision)
     return DONE
 

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one date's scores. Raises ExpectedError when the date was not scored by this bundle."""
     args = parser().parse_args(argv)
-    warehouse = Warehouse(get_session(JOB, args.warehouse), args.warehouse)
+    warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
     with TemporaryDirectory() as scratch:
         predictor = Predictor.load(open_store(args.models).fetch(args.model, Path(scratch)))
         shown = show_scores(warehouse, predictor, args.as_of, args.examples)

@@ -2,8 +2,8 @@
 
     python -m model_training.finetune --config conf/train.yaml --warehouse ROOT --models ROOT [a.b=value ...]
 
-First the heads are fitted to the frozen base, which gives the untuned model; then the base is tuned as the
-configuration says. A run that was killed goes on from its last checkpoint when it is started again.
+The heads phase fits the heads to the frozen base, which gives the untuned model; the tuning phase then trains the base
+where the configuration says so. A run that was killed goes on from its last checkpoint when it is started again.
 """
 
 import argparse
@@ -19,14 +19,25 @@ from model_training.finetuning.bundling import BUNDLE, publish, save_bundle
 from model_training.finetuning.config import TrainConfig, load_train_config
 from model_training.finetuning.freezing import count_parameters
 from model_training.finetuning.phases import check_tuning, fit_heads, tune
-from model_training.finetuning.task import Task, prepare
-from model_training.finetuning.training import Trained
+from model_training.finetuning.task import TrainingTask, prepare
+from model_training.finetuning.training import PhaseResult
 from model_training.runs.curves import draw_curves
 from model_training.runs.devices import peak_memory_gb, processes
 from model_training.runs.folders import run_folder
 from model_training.runs.summary import Report, read_report
+from ulvspark.contract.arguments import (
+    add_config,
+    add_cut,
+    add_elsewhere,
+    add_models,
+    add_overrides,
+    add_runs,
+    add_warehouse,
+    command_parser,
+)
 from ulvspark.contract.disk import told_when_full
 from ulvspark.contract.errors import DONE, run_as_job
+from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.model.bundle.serving_precision import describe
 from ulvspark.model.network.network import UserValueNetwork
 
@@ -39,36 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_train_config(args.config, args.overrides)
     folder = finetune(config, args.warehouse, Path(args.runs), args.cut, elsewhere=args.elsewhere)
     if args.models and processes().is_main_process:
-        _say(publish(folder / BUNDLE, args.models, args.alias))
+        _print(publish(folder / BUNDLE, args.models, args.alias))
     return DONE
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    arguments = argparse.ArgumentParser(prog="model_training.finetune", description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument(
-        "--config", default="conf/train.yaml", metavar="YAML", help="or one of conf/recipes (default: %(default)s)"
+    """The command line, which jobs/finetune_on_spark.py reads as well."""
+    command = command_parser("model_training.finetune", __doc__)
+    add_config(command, "conf/train.yaml", meaning="the configuration, this one or one of conf/recipes")
+    add_warehouse(command)
+    add_elsewhere(command)
+    add_models(command, required=False)
+    command.add_argument(
+        "--alias", default="champion", help="the alias to point at a published bundle (default: %(default)s)"
     )
-    arguments.add_argument(
-        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
-    )
-    arguments.add_argument(
-        "--elsewhere", action="append", default=[], metavar="ROOT",
-        help="learn from this platform's training set too; may be given again",
-    )  # fmt: skip
-    arguments.add_argument(
-        "--models", metavar="ROOT", help="the store to publish to, a folder or s3://; none: run only"
-    )
-    arguments.add_argument("--alias", default="champion", help="the alias to point at a new bundle (default: champion)")
-    arguments.add_argument(
-        "--cut", choices=("validation", "test"), default="validation",
-        help="train on labels known by this date of the protocol, report on users as of it (default: validation)",
-    )  # fmt: skip
-    arguments.add_argument(
-        "--runs", default="runs", metavar="DIR", help="checkpoints, logs and pictures (default: runs)"
-    )
-    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return arguments
+    add_cut(command)
+    add_runs(command)
+    add_overrides(command)
+    return command
 
 
 def finetune(
@@ -81,77 +80,88 @@ def finetune(
 ) -> Path:
     """Run the training that ``config`` describes; returns its folder with bundle, report, curves and logs.
 
-    ``callbacks`` watch the stage that decides. ``elsewhere`` are warehouses of other platforms to learn from; the cut,
-    and what is reported on it, is that of ``warehouse``. A finished run is not repeated.
+    ``callbacks`` watch the last phase. ``elsewhere`` are warehouses of other platforms to learn from; the cut, and the
+    users that are reported on, are those of ``warehouse``. A run that this code has finished is not repeated.
     Raises ExpectedError for bad input and where the disk is full.
     """
     started = time.perf_counter()
     training_set = read_platforms(warehouse, elsewhere, cut)
     folder = run_folder(runs, config, training_set.meta, cut, training_set.elsewhere)
     if (report := read_report(folder)) is not None:
-        _say(f"{folder} holds this run, finished; remove it to train anew\n{report.table()}")
+        _print(f"{folder} holds this run, finished; remove it to train anew\n{report.table()}")
         return folder
     with told_when_full(f"training in {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         set_seed(config.seed)
         task, network = prepare(config, training_set, folder, cut)
         check_tuning(config, None if network.encoder is None else network.encoder.backbone)
-        _introduce(task)
-        trained, untuned = _train(task, network, callbacks)
+        _print_task(task)
+        result, untuned = _train(task, network, callbacks)
         if processes().is_main_process:
-            _conclude(task, network, trained, untuned, started)
+            _finish(task, network, result, untuned, started)
         processes().wait_for_everyone()
     return folder
 
 
-def _introduce(task: Task) -> None:
-    split = task.split
-    _say(
-        f"{task.folder}: {len(split.fit):,} rows to fit, {len(split.held_out):,} held out, "
-        f"{len(split.cut):,} on {task.cut}; {task.precision}"
-    )
-
-
 def _train(
-    task: Task, network: UserValueNetwork, callbacks: Sequence[TrainerCallback]
-) -> tuple[Trained, dict[Metric, float] | None]:
-    """The stages that the configuration asks for, and the metrics of the untuned model where one was tuned."""
+    task: TrainingTask, network: UserValueNetwork, callbacks: Sequence[TrainerCallback]
+) -> tuple[PhaseResult, dict[Metric, float] | None]:
+    """The last phase that the configuration asks for, and the metrics of the untuned model where the base was tuned."""
     if network.encoder is None or not task.config.tuning.touches_base:
-        trained, _ = fit_heads(task, network, callbacks)
-        return trained, None
+        result, _ = fit_heads(task, network, callbacks)
+        return result, None
     _, untuned = fit_heads(task, network)
     return tune(task, network, network.encoder, callbacks), untuned
 
 
-def _conclude(
-    task: Task, network: UserValueNetwork, trained: Trained, untuned: dict[Metric, float] | None, started: float
+def _finish(
+    task: TrainingTask,
+    network: UserValueNetwork,
+    result: PhaseResult,
+    untuned: dict[Metric, float] | None,
+    started: float,
 ) -> None:
-    before = None if untuned is None else {str(name): value for name, value in untuned.items()}
+    """Save the bundle, the curves and, last of all, the report, which says that the run is finished."""
     _, parameters = count_parameters(network)
-    draw_curves(trained.log, task.folder / CURVES, task.folder.name)
+    draw_curves(result.log, task.folder / CURVES, task.folder.name)
+    before = None if untuned is None else {str(name): value for name, value in untuned.items()}
     manifest = save_bundle(task, network.cpu(), before)
     prefix = f"{task.cut_name}_"
     report = Report(
         cut=task.cut.isoformat(),
         metrics={n.removeprefix(prefix): v for n, v in manifest.metrics.items() if n.startswith(prefix)},
         untuned=before,
-        trainable=trained.trainable,
+        trainable=result.trainable,
         parameters=parameters,
-        steps=trained.steps,
+        steps=result.steps,
         minutes=(time.perf_counter() - started) / 60,
         peak_memory_gb=peak_memory_gb(),
         precision=task.precision,
         bundle=manifest.version,
     )
     report.write(task.folder)
-    _say(report.table())
+    _print(report.table())
+    _print_precisions(manifest)
+
+
+def _print_task(task: TrainingTask) -> None:
+    split = task.split
+    _print(
+        f"{task.folder}: {len(split.fit):,} rows to fit, {len(split.held_out):,} held out, "
+        f"{len(split.cut):,} on {task.cut}; {task.precision}"
+    )
+
+
+def _print_precisions(manifest: Manifest) -> None:
+    """The serving precision and how each one compares with fp32, where that was measured."""
     if manifest.agreement is not None:
-        _say(f"served in {manifest.precision}")
+        _print(f"served in {manifest.precision}")
         for precision in manifest.agreement:
-            _say(f"  {precision}: {describe(precision, manifest.agreement)}")
+            _print(f"  {precision}: {describe(precision, manifest.agreement)}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
+    """Once, however many processes train together."""
     if processes().is_main_process:
         print(text, flush=True)
 

@@ -3,7 +3,7 @@
     python -m model_training.pretrain --warehouse ROOT --out FOLDER [--config conf/pretrain.yaml] [a.b=value ...]
     python -m model_training.finetune --warehouse ROOT base=FOLDER ...
 
-Reads the histories that were known by the cut and no label at all.
+Reads the texts of users as of the cut and of earlier dates, and no label.
 """
 
 import argparse
@@ -12,71 +12,43 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 
 from model_training.data.dataset import cut_date, read_training_set
 from model_training.data.ordering import OrderedTrainer
-from model_training.finetuning.arguments import training_arguments
-from model_training.finetuning.bases import base_files, load_base, resolve_base
+from model_training.finetuning.bases import base_files, resolve_base
 from model_training.finetuning.freezing import build_optimiser
+from model_training.finetuning.trainer_arguments import training_arguments
 from model_training.pretraining.config import PretrainConfig
-from model_training.pretraining.denoising import DenoisingAutoencoder, Noise
-from model_training.pretraining.masking import Masking, load_masked_model
+from model_training.pretraining.denoising import DenoisingAutoencoder
+from model_training.pretraining.methods import Collator, load_model, make_collator
+from model_training.pretraining.report import REPORT, PretrainReport
 from model_training.pretraining.texts import Corpus, read_corpus
+from model_training.runs.code_version import code_fingerprint
 from model_training.runs.devices import chosen_precision, processes
 from model_training.runs.folders import latest_checkpoint
-from model_training.runs.progress import Progress
+from model_training.runs.training_progress import TrainingProgress
+from ulvspark.contract.arguments import add_config, add_cut, add_overrides, add_warehouse, command_parser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.disk import told_when_full
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import TrainingSetMeta
 from ulvspark.model.bundle.manifest import digest
 from ulvspark.model.encoder.quiet import quiet_transformers
-from ulvspark.model.encoder.tokenizing import check_fit, load_tokenizer
-
-REPORT = "pretraining.json"
-
-Collate = Callable[[Sequence[int]], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class PretrainReport:
-    """``pretraining.json`` in the new base: mean loss of a guessed token on texts of held-out users."""
-
-    method: str
-    base: str
-    texts: int
-    held_out_texts: int
-    loss_before: float
-    loss_after: float
-    perplexity_before: float
-    perplexity_after: float
-    new_head: bool
-    """Whether the part that guesses began at random, which makes the loss before that of a beginner."""
-    minutes: float
-
-    def sentence(self) -> str:
-        """For the terminal."""
-        began = " (with a new, untrained head)" if self.new_head else ""
-        return (
-            f"{self.method} on {self.texts:,} texts: held-out loss {self.loss_before:.3f}{began} -> "
-            f"{self.loss_after:.3f}, perplexity {self.perplexity_before:.1f} -> {self.perplexity_after:.1f}, "
-            f"{self.minutes:.1f} min"
-        )
+from ulvspark.model.encoder.tokenizing import load_tokenizer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Pre-train and save; raises ExpectedError for bad input."""
     args = parser().parse_args(argv)
-    report = pretrain(
-        load_config(PretrainConfig, args.config, args.overrides), args.warehouse, Path(args.out), args.cut
-    )
+    config = load_config(PretrainConfig, args.config, args.overrides)
+    report = pretrain(config, args.warehouse, Path(args.out), args.cut)
     if processes().is_main_process:
         print(f"{report.sentence()}\n{args.out} is a base now: fine-tune with base={args.out}")
     return DONE
@@ -84,22 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    arguments = argparse.ArgumentParser(prog="model_training.pretrain", description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument("--config", default="conf/pretrain.yaml", metavar="YAML", help="default: %(default)s")
-    arguments.add_argument(
-        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
-    )
-    arguments.add_argument("--out", required=True, metavar="FOLDER", help="the new base; must not be there yet")
-    arguments.add_argument(
-        "--cut", choices=("validation", "test"), default="validation",
-        help="read histories known by this date of the protocol (default: validation)",
-    )  # fmt: skip
-    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return arguments
+    command = command_parser("model_training.pretrain", __doc__)
+    add_config(command, "conf/pretrain.yaml")
+    add_warehouse(command)
+    command.add_argument("--out", required=True, metavar="FOLDER", help="the new base; must not be there yet")
+    add_cut(command)
+    add_overrides(command)
+    return command
 
 
 def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -> PretrainReport:
-    """Train and write the base ``out``, whole or not at all; checkpoints lie beside it until then.
+    """Train, and write the new base to ``out`` as a whole or not at all; until then checkpoints lie beside it.
 
     Raises ExpectedError for bad input, where ``out`` is there already, and where the disk is full.
     """
@@ -107,19 +74,26 @@ def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -
     if out.exists():
         raise ExpectedError(f"{out} is there already; remove it or name another folder with --out")
     set_seed(config.seed)
-    place = resolve_base(config.base)
-    tokenizer = load_tokenizer(place)
-    model, new_head = _model(config, place, tokenizer)
+    tokenizer = load_tokenizer(resolve_base(config.base))
+    model, new_head = load_model(config, tokenizer)
     training_set = read_training_set(warehouse)
     cut = cut_date(training_set.meta.protocol, cut_name)
     corpus = read_corpus(training_set, cut, config.held_out_share, tokenizer, config.text)
     work = _work_folder(out, config, training_set.meta, cut_name)
     with told_when_full(f"pre-training in {work}"):
-        before, after = _train(config, model, corpus, _collator(config, corpus, tokenizer), work)
+        before, after = _train(config, model, corpus, make_collator(config, corpus, tokenizer), work)
         report = PretrainReport(
-            config.method, Path(config.base).name, len(corpus.fit), len(corpus.held_out), before, after,
-            math.exp(before), math.exp(after), new_head, (time.perf_counter() - started) / 60,
-        )  # fmt: skip
+            method=config.method,
+            base=Path(config.base).name,
+            texts=len(corpus.fit),
+            held_out_texts=len(corpus.held_out),
+            loss_before=before,
+            loss_after=after,
+            perplexity_before=math.exp(before),
+            perplexity_after=math.exp(after),
+            new_head=new_head,
+            minutes=(time.perf_counter() - started) / 60,
+        )
         if processes().is_main_process:
             _save(model, tokenizer, report, out)
             shutil.rmtree(work)
@@ -128,33 +102,21 @@ def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -
 
 
 def _work_folder(out: Path, config: PretrainConfig, meta: TrainingSetMeta, cut_name: str) -> Path:
-    """Beside ``out``, a folder by what the run is, so that no checkpoint of another run is gone on from."""
+    """A folder beside ``out``, named by what tells this run from another, whose checkpoints are not to be used."""
     content = {
-        "config": config.model_dump(mode="json"), "base": base_files(config.base),
-        "data": meta.model_dump(mode="json"), "cut": cut_name,
-    }  # fmt: skip
+        "code": code_fingerprint(),
+        "config": config.model_dump(mode="json"),
+        "base": base_files(config.base),
+        "data": meta.model_dump(mode="json"),
+        "cut": cut_name,
+    }
     return out.with_name(f".{out.name}.{digest(content)[:12]}.checkpoints")
 
 
-def _model(config: PretrainConfig, place: str, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:
-    if config.method == "mlm":
-        model, new_head = load_masked_model(place, tokenizer)
-        check_fit(tokenizer, model, config.text)
-        return model, new_head
-    backbone = load_base(config.base, config.text, config.pooling).backbone
-    return DenoisingAutoencoder(backbone, config.pooling, config.text.max_tokens, config.decoder_layers), True
-
-
-def _collator(config: PretrainConfig, corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> Collate:
-    if config.method == "mlm":
-        return Masking(corpus, tokenizer, config.mask_share)
-    return Noise(corpus, tokenizer, config.text, config.delete_share)
-
-
 def _train(
-    config: PretrainConfig, model: nn.Module, corpus: Corpus, collate: Collate, work: Path
+    config: PretrainConfig, model: nn.Module, corpus: Corpus, collate: Collator, work: Path
 ) -> tuple[float, float]:
-    """Held-out loss before and after; the model ends as it was best."""
+    """The held-out loss before and after; ``model`` ends with the weights of its best checkpoint."""
     trainer = OrderedTrainer(
         model,
         corpus.tokens.lengths[corpus.fit],
@@ -167,7 +129,7 @@ def _train(
         data_collator=collate,
         train_dataset=corpus.fit.tolist(),
         eval_dataset=corpus.held_out.tolist(),
-        callbacks=[Progress(config.method, "loss")] if processes().is_main_process else [],
+        callbacks=[TrainingProgress(config.method, "loss")] if processes().is_main_process else [],
         optimizers=(build_optimiser(model, config.optimiser), None),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
@@ -177,12 +139,13 @@ def _train(
 
 
 def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, report: PretrainReport, out: Path) -> None:
-    whole: Any = model.backbone if isinstance(model, DenoisingAutoencoder) else model
+    """Write everything into a temporary folder first, which then gets the name ``out``."""
+    base: Any = model.backbone if isinstance(model, DenoisingAutoencoder) else model
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         partial = Path(scratch) / out.name
         with quiet_transformers():
-            whole.cpu().save_pretrained(partial)
+            base.cpu().save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         (partial / REPORT).write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
         partial.rename(out)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lightgbm.basic import LightGBMError
-from tqdm.auto import tqdm
 
 from model_training.baselines import bgnbd, boosting, linear, past_share, past_spend, rfm
 from model_training.baselines.task import Task, UnfitError
+from model_training.runs.progress import track
 from ulvspark.model.parts.predictions import Decisions
 
 logger = logging.getLogger(__name__)
@@ -40,14 +40,12 @@ class Tried:
 def run(task: Task, baselines: Mapping[str, Baseline]) -> Tried:
     """Fit and predict with each of ``baselines``; one that fails does not stop the others."""
     tried = Tried({}, {})
-    with tqdm(baselines.items(), desc="baselines", unit="model") as bar:
-        for name, predict in bar:
-            bar.set_postfix_str(name)
-            try:
-                tried.scores[name] = predict(task)
-            except UnfitError as reason:
-                tried.missing[name] = str(reason)
-            except (ValueError, ArithmeticError, LightGBMError) as error:
-                logger.warning("baseline %s failed", name, exc_info=True)
-                tried.missing[name] = f"{type(error).__name__}: {error}"
+    for name, predict in track(baselines.items(), "baselines", "model"):
+        try:
+            tried.scores[name] = predict(task)
+        except UnfitError as reason:
+            tried.missing[name] = str(reason)
+        except (ValueError, ArithmeticError, LightGBMError) as error:
+            logger.warning("baseline %s failed", name, exc_info=True)
+            tried.missing[name] = f"{type(error).__name__}: {error}"
     return tried

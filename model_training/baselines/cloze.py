@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from model_training.data.dataset import Rows
 from model_training.evaluation.metrics import Floats
 from model_training.finetuning.bases import resolve_base
 from model_training.pretraining.masking import load_masked_model
+from model_training.runs.progress import track
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
@@ -100,7 +100,7 @@ def fit(cloze: Cloze, tokens: Tokens, tier: Rows, epochs: int, learning_rate: fl
     dice = np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(cloze.model.parameters(), learning_rate, weight_decay=0.01)
     cloze.model.train()
-    for _ in tqdm(range(epochs), desc="cloze", unit="epoch", leave=False):
+    for _ in track(range(epochs), "cloze", "epoch"):
         order = dice.permutation(len(tier))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]

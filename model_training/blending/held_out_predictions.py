@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from model_training.data import examples
 from model_training.data.dataset import Rows, TrainingSet
 from model_training.evaluation.metrics import Outcome
+from model_training.runs.progress import Progress
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.network.heads import Spend
 from ulvspark.model.parts.blend import Part
@@ -42,7 +42,7 @@ def encode(predictor: Predictor, rows: pd.DataFrame) -> Vectors:
     of_row, _ = pd.factorize(rows["history_hash"])
     histories = rows.drop_duplicates("history_hash")["history"].tolist()
     starts = range(0, len(histories), TEXTS_AT_ONCE)
-    with tqdm(total=len(histories), desc="read texts", unit="text", leave=False) as bar:
+    with Progress("read texts", len(histories), "text") as bar:
         pieces = []
         for start in starts:
             pieces.append(predictor.encode(histories[start : start + TEXTS_AT_ONCE]))

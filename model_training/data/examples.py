@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from model_training.data.dataset import TrainingSet
 from model_training.evaluation.metrics import Outcome
+from model_training.runs.progress import track
 from ulvspark.contract.spec import Head, NetworkSpec, TextSpec, TierSpec, Unit
 from ulvspark.history.text import event_texts, render
 from ulvspark.model.encoder.batching import Tokens, pad
@@ -141,7 +141,7 @@ def distinct_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec:
 def _history_texts(
     histories: pd.Series, of_row: npt.NDArray[np.int64], tokenizer: PreTrainedTokenizerBase, spec: TextSpec
 ) -> HistoryTexts:
-    rendered = [render(history, spec) for history in tqdm(histories, desc="render texts", unit="text", leave=False)]
+    rendered = [render(history, spec) for history in track(histories.tolist(), "render texts", "text")]
     return HistoryTexts(tokenize(tokenizer, rendered, spec), of_row, int(tokenizer.pad_token_id))
 
 

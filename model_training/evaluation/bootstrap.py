@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from model_training.evaluation.metrics import Floats
 from model_training.evaluation.weighted import ones
+from model_training.runs.progress import Progress
 
 DRAWS = 1000
 CONFIDENCE = 0.95
@@ -38,7 +38,7 @@ def bootstrap(
     The same resamples whenever n and ``draws`` are the same.
     """
     parts: dict[str, list[Figures]] = {name: [] for name in models}
-    with tqdm(total=draws + 1, desc="bootstrap", unit="draw", disable=not progress) as bar:
+    with Progress("bootstrap", draws + 1, "draw", show=progress, keep=True) as bar:
         for weights in resamples(n, draws, SEED):
             for name, figures in models.items():
                 parts[name].append(figures(weights))

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from model_training.baselines import LIGHTGBM, Tried
 from model_training.evaluation.bootstrap import DRAWS, Figures, bootstrap, interval
@@ -15,6 +14,7 @@ from model_training.evaluation.metrics import Floats, Outcome
 from model_training.evaluation.results import Comparison, Difference, Figure, Segment
 from model_training.evaluation.segments import SMALLEST, outcome_of, scores_of, segments
 from model_training.evaluation.weighted import ones
+from model_training.runs.progress import track
 from ulvspark.model.parts.predictions import Decisions
 
 BUNDLE = "this bundle"
@@ -90,7 +90,7 @@ def by_segment(contest: Contest, draws: int = DRAWS) -> tuple[list[Segment], lis
     """The segments of enough users, and the names of the others."""
     found: list[Segment] = []
     small: list[str] = []
-    for (group, name), members in tqdm(segments(contest.rows).items(), desc="segments", unit="segment"):
+    for (group, name), members in track(segments(contest.rows).items(), "segments", "segment"):
         if members.sum() < SMALLEST:
             small.append(f"{group}: {name} ({int(members.sum())} users)")
         else:

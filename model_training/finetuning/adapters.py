@@ -1,4 +1,4 @@
-"""Adapters of the peft library in the base: a few new weights that learn while its own are frozen."""
+"""Adapters of the peft library: a few new weights in the base that learn while its own stay frozen."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,7 @@ AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def add_adapter(backbone: nn.Module, adapter: Adapter, steps: int) -> nn.Module:
-    """The base with an adapter; only the adapter's weights learn. ``steps`` is how long it will (AdaLoRA plans by it).
+    """The base with an adapter, whose weights alone learn. AdaLoRA plans by ``steps``, the length of the training.
 
     Raises ExpectedError where the method does not work with this family of models, or peft is not installed.
     """
@@ -72,7 +72,7 @@ def _listed(names: tuple[str, ...] | None) -> list[str] | None:
 
 
 def _try_out(adapted: nn.Module) -> None:
-    """Read a few tokens and back: some methods fail only then, or are quietly ignored by the family's code.
+    """Run a few tokens forward and backward: some methods fail only then, or the family's code ignores their weights.
 
     Raises ValueError where a new weight has no effect.
     """
@@ -89,19 +89,19 @@ def _try_out(adapted: nn.Module) -> None:
 
 
 def merge_adapter(backbone: nn.Module) -> nn.Module:
-    """The base with the adapter's effect in its own weights where the method allows it; else unchanged (prefix)."""
+    """The base with the adapter merged into its own weights; unchanged where the method cannot be merged (prefix)."""
     untyped: Any = backbone
     if not hasattr(untyped, "merge_and_unload"):
         return backbone
     try:
         return cast(nn.Module, untyped.merge_and_unload())
     except AttributeError:
-        # A prefix adds keys and values, not weights: there is nothing to merge.
+        # A prefix adds keys and values, not weights.
         return backbone
 
 
 def orthogonality(backbone: nn.Module, weight: float) -> Tensor:
-    """AdaLoRA's regulariser: how far P and Q are from orthogonal, mean over matrices (equation 4 of the paper).
+    """AdaLoRA's regulariser: how far P and Q are from orthogonal, as a mean over matrices (equation 4 of the paper).
 
     peft adds it only to models that return a loss themselves, which a base encoder does not.
     """
@@ -116,7 +116,7 @@ def orthogonality(backbone: nn.Module, weight: float) -> Tensor:
 class RankUpdates(TrainerCallback):
     """Calls AdaLoRA's rank update after every step, and keeps its state in the checkpoints.
 
-    Without it AdaLoRA never prunes anything.
+    peft leaves this call to the training loop; without it AdaLoRA prunes nothing.
     """
 
     def __init__(self, adapted: nn.Module) -> None:
@@ -141,9 +141,10 @@ class RankUpdates(TrainerCallback):
 
     def _state(self) -> dict[str, Tensor]:
         allocator = self._adalora.rankallocator
-        averages = {f"{kind}/{name}": each for kind in AVERAGES for name, each in getattr(allocator, kind).items()}
-        ranks = {f"ranks/{name}": torch.tensor(each) for name, each in (self._config.rank_pattern or {}).items()}
-        return {name: each.clone() for name, each in (averages | ranks).items()}
+        averages = {f"{kind}/{name}": value for kind in AVERAGES for name, value in getattr(allocator, kind).items()}
+        kept_ranks = (self._config.rank_pattern or {}).items()
+        ranks = {f"ranks/{name}": torch.tensor(kept) for name, kept in kept_ranks}
+        return {name: tensor.clone() for name, tensor in (averages | ranks).items()}
 
     def _restore(self, saved: dict[str, Tensor]) -> None:
         parts: dict[str, dict[str, Tensor]] = {kind: {} for kind in (*AVERAGES, "ranks")}
@@ -153,7 +154,7 @@ class RankUpdates(TrainerCallback):
         for kind in AVERAGES:
             setattr(self._adalora.rankallocator, kind, parts[kind])
         if parts["ranks"]:
-            self._config.rank_pattern = {name: each.tolist() for name, each in parts["ranks"].items()}
+            self._config.rank_pattern = {name: kept.tolist() for name, kept in parts["ranks"].items()}
 
     @property
     def _config(self) -> Any:  # noqa: ANN401 - peft is optional

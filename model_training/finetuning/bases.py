@@ -1,4 +1,4 @@
-"""Base models: where they are, what family they are of, and how a network is built around one."""
+"""Base models: where they are, which family they belong to, and how they are loaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,13 @@ class Base:
     """A base model and the tokenizer that belongs to it."""
 
     name: str
-    """Without folders: what a bundle says of its origin."""
+    """The last part of its path: what a bundle says of its origin."""
     backbone: nn.Module
     tokenizer: PreTrainedTokenizerBase
 
 
 def load_base(base: str, text: TextSpec, pooling: str) -> Base:
-    """Load by folder or Hugging Face name, safetensors only and without code of its own.
+    """Load a folder or a Hugging Face name: safetensors only, and no code that comes with the model.
 
     Raises ExpectedError where it is not there, its tokenizer does not fit it, or ``pooling`` makes no sense for it.
     """
@@ -46,7 +46,7 @@ def load_base(base: str, text: TextSpec, pooling: str) -> Base:
 
 
 def resolve_base(base: str) -> str:
-    """The folder or name to load. Raises ExpectedError where the packaged base is asked for but not installed."""
+    """The folder or name to load for ``base``. Raises ExpectedError for ``minilm`` where it is not installed."""
     if base != MINILM:
         return base
     try:
@@ -59,7 +59,7 @@ def resolve_base(base: str) -> str:
 
 
 def base_files(base: str) -> dict[str, str] | None:
-    """SHA-256 of each file of a base in a folder, by name; None where ``base`` is a name."""
+    """SHA-256 of each file of ``base``, by file name; None where ``base`` is a name and no folder."""
     folder = Path(base)
     if base == MINILM or not folder.is_dir():
         return None
@@ -67,14 +67,14 @@ def base_files(base: str) -> dict[str, str] | None:
 
 
 def reads_forward_only(backbone: nn.Module) -> bool:
-    """Whether it is a GPT-like decoder, whose last token alone has read the whole text."""
+    """Whether it is a GPT-like decoder, in which only the last token has read the whole text."""
     config: Any = backbone.config
     family = config.model_type
     return family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and family not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def layers(backbone: nn.Module) -> nn.ModuleList:
-    """The transformer layers, lowest first, whatever the family calls them."""
+    """The transformer layers, the one next to the embeddings first, whatever the family calls them."""
     config: Any = backbone.config
     stacks = (module for module in backbone.modules() if isinstance(module, nn.ModuleList))
     return next(stack for stack in stacks if len(stack) == config.num_hidden_layers)

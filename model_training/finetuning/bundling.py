@@ -1,48 +1,61 @@
-"""From a trained network to a published bundle, measured as it will serve."""
+"""Save a trained network as a bundle, measured as it will serve, and publish it."""
 
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from model_training.data.dataset import Rows, TrainingSet
 from model_training.data.platforms import ELSEWHERE, described, inherited
 from model_training.evaluation.bundle_metrics import evaluate_bundle
 from model_training.finetuning.adapters import merge_adapter
-from model_training.finetuning.serving import sample, with_precision
-from model_training.finetuning.task import Task
-from model_training.runs.folders import code_version
-from ulvspark.model.bundle import bundle
+from model_training.finetuning.task import TrainingTask
+from model_training.runs.code_version import code_version
+from ulvspark.model.bundle import bundle, serving_precision
 from ulvspark.model.bundle.bundle import BundleFacts, Manifest
 from ulvspark.model.bundle.manifest import read_manifest
+from ulvspark.model.bundle.serving_precision import Sample
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.network.network import UserValueNetwork
 from ulvspark.model.predictor import Predictor
 
 BUNDLE, CANDIDATE = "bundle", "candidate"
 
+PRECISION_USERS = 1000
+"""Users on whom precisions are compared: enough to tell 99.5 % from 99 % of equal tiers."""
 
-def save_bundle(task: Task, network: UserValueNetwork, untuned: dict[str, float] | None) -> Manifest:
-    """Save the network, adapters merged, with its metrics on the cut: those of the saved files, not of the memory."""
+
+def save_bundle(task: TrainingTask, network: UserValueNetwork, untuned: dict[str, float] | None) -> Manifest:
+    """Save the network, adapters merged, with its metrics on the cut, which are measured on the saved files.
+
+    Raises RefusedError where the wanted serving precision does not agree with fp32.
+    """
     if network.encoder is not None:
         network.encoder.backbone = merge_adapter(network.encoder.backbone)
-    candidate, facts = task.folder / CANDIDATE, _facts(task)
-    users = sample(task.training_set, task.split.cut, facts)
-    facts = with_precision(facts, network, task.tokenizer, users, task.config.serving_precision)
+    candidate, facts = task.folder / CANDIDATE, _with_precision(_facts(task), task, network)
     saved = bundle.save(candidate, network, task.tokenizer, facts)
     metrics = {f"{task.cut_name}_{name}": value for name, value in _measure(task, candidate).items()}
     metrics |= {f"untuned_{task.cut_name}_{name}": value for name, value in (untuned or {}).items()}
     measured = facts.model_copy(update={"metrics": metrics})
     manifest = bundle.save(task.folder / BUNDLE, network, task.tokenizer, measured)
-    weights = {name: digest for name, digest in saved.files.items() if name.endswith(".safetensors")}
-    assert weights.items() <= manifest.files.items(), "the bundle is not what was measured"  # noqa: S101
+    _check_same_weights(saved, manifest)
     Predictor.load(task.folder / BUNDLE).self_test()
     shutil.rmtree(candidate)
     return manifest
 
 
-def _measure(task: Task, folder: Path) -> dict[str, float]:
+def _measure(task: TrainingTask, folder: Path) -> dict[str, float]:
     return {str(name): value for name, value in evaluate_bundle(folder, task.training_set, task.split.cut).items()}
 
 
-def _facts(task: Task) -> BundleFacts:
+def _check_same_weights(measured: Manifest, final: Manifest) -> None:
+    """A network that changed between the two savings would make the metrics those of another one: a bug."""
+    weights = {name: digest for name, digest in measured.files.items() if name.endswith(".safetensors")}
+    if not weights.items() <= final.files.items():
+        raise RuntimeError("the saved bundle has other weights than the one that was measured")
+
+
+def _facts(task: TrainingTask) -> BundleFacts:
     meta, config = task.training_set.meta, task.config
     elsewhere = described(task.training_set.elsewhere)
     if config.start_from is not None:
@@ -65,10 +78,30 @@ def _facts(task: Task) -> BundleFacts:
     )
 
 
+def _with_precision(facts: BundleFacts, task: TrainingTask, network: UserValueNetwork) -> BundleFacts:
+    """``facts`` with the precision that the configuration asks for, and with what was measured of each precision."""
+    wanted = task.config.serving_precision
+    if wanted == "fp32":
+        return facts
+    users = _precision_sample(task.training_set, task.split.cut, facts)
+    agreement = serving_precision.measure(network.eval(), task.tokenizer, facts, users)
+    chosen = serving_precision.choose(wanted, agreement)
+    return facts.model_copy(update={"precision": chosen, "agreement": agreement or None})
+
+
+def _precision_sample(training_set: TrainingSet, rows: Rows, facts: BundleFacts) -> Sample:
+    """Up to ``PRECISION_USERS`` users of ``rows``, which are of one date, evenly spread and without their labels."""
+    distinct = training_set.rows.iloc[rows].drop_duplicates("history_hash")
+    places = np.linspace(0, len(distinct) - 1, min(PRECISION_USERS, len(distinct)))
+    users = distinct.iloc[np.unique(places.astype(int))]
+    population = training_set.populations[users["as_of_date"].iloc[0]]
+    return Sample(users["history"].tolist(), users[list(facts.history.numbers)], population)
+
+
 def publish(folder: Path, models: str, alias: str) -> str:
     """Publish the bundle in ``folder`` and point ``alias`` at it; returns a sentence for the terminal.
 
-    Of a bundle that was published before, an alias that stands for another by now (a blended one, say) is left alone.
+    A bundle that was published before does not take its alias back from another one, such as the blended bundle.
     """
     store, version = open_store(models), read_manifest(folder).version
     known, current = store.holds(version), store.current(alias)

@@ -1,4 +1,4 @@
-"""What a training run is made of: every choice is a line of YAML, checked before anything starts."""
+"""The configuration of a training run, ``conf/train.yaml``: checked as a whole before anything starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from ulvspark.model.bundle.serving_precision import ServingPrecision
 
 
 class Optimiser(Strict):
-    """How weights are learned in one stage of training."""
+    """How weights are learned in one phase of training."""
 
     name: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
@@ -25,12 +25,12 @@ class Optimiser(Strict):
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of sgd."""
     batch_size: int = Field(ge=1)
-    """Texts an optimiser step, over all devices and accumulated batches."""
+    """Rows of one optimiser step, over all devices and accumulated batches."""
     accumulation: int = Field(1, ge=1)
-    """Batches that a step is split into where memory is short."""
+    """Batches that a step is split into, to need less memory."""
     epochs: float = Field(gt=0)
     evaluations_per_epoch: int = Field(1, ge=1)
-    """On held-out users; a checkpoint to go on from is saved at each."""
+    """Evaluations are on held-out users; with each one a checkpoint is saved, from which a killed run goes on."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     clip_norm: float = Field(1.0, gt=0)
@@ -54,12 +54,12 @@ class Lora(Strict):
 
 
 class AdaLora(Strict):
-    """LoRA whose ranks shrink where they matter least (Zhang et al. 2023, arXiv 2303.10512). Merged before saving."""
+    """LoRA that prunes the ranks that matter least (Zhang et al. 2023, arXiv 2303.10512). Merged before saving."""
 
     kind: Literal["adalora"]
     first_rank: int = Field(12, ge=1)
     final_rank: int = Field(4, ge=1)
-    """Mean rank that is left at the end."""
+    """Mean rank at the end."""
     alpha: float = Field(16, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     orthogonality: float = Field(0.5, gt=0)
@@ -85,12 +85,12 @@ class Ia3(Strict):
     kind: Literal["ia3"]
     targets: tuple[str, ...] | None = None
     feedforward: tuple[str, ...] | None = None
-    """Those of ``targets`` that belong to the feed-forward part."""
+    """The ``targets`` that belong to the feed-forward part of a layer."""
 
     @model_validator(mode="after")
     def _both(self) -> Self:
         if (self.targets is None) != (self.feedforward is None):
-            raise ValueError("give targets and feedforward together")
+            raise ValueError("give targets and feedforward together, or neither")
         return self
 
 
@@ -98,7 +98,7 @@ Adapter = Annotated[Lora | AdaLora | Prefix | Ia3, Field(discriminator="kind")]
 
 
 class Tuning(Strict):
-    """What is learned beyond the heads, which always are."""
+    """What learns in the base; the heads always learn."""
 
     freeze: Literal["head", "all"] | TopLayers = "head"
     """Which weights of the base learn: ``head`` none, ``all`` all, ``{top: n}`` its last n layers."""
@@ -107,7 +107,7 @@ class Tuning(Strict):
     dropout: float | None = Field(None, ge=0, lt=1)
     """Dropout within the base; its own where not given."""
     adapter: Adapter | None = None
-    """A few new weights in the base that learn while its own are frozen."""
+    """New weights in the base that learn while its own stay frozen."""
     start: Literal["fitted_heads", "new_heads"] = "fitted_heads"
     """Tune from the heads fitted to the frozen base (Kumar et al. 2022, arXiv 2202.10054), or from random ones."""
     optimiser: Optimiser
@@ -125,21 +125,21 @@ class Tuning(Strict):
 
 
 class Loss(Strict):
-    """What errors cost."""
+    """How errors are weighted."""
 
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
-    """Of the tiers, lowest first; ``balanced`` weighs a rare tier as much as a common one."""
+    """A weight for each tier, lowest first; ``balanced`` weighs a rare tier as much as a common one."""
     head_weights: dict[Head, float] = Field(default_factory=dict)
-    """1 where not given."""
+    """A weight for each head, 1 where not given."""
 
 
 class Validation(Strict):
-    """Users that training holds out, to keep the best checkpoint and to stop early."""
+    """The users held out of training, on whom the best checkpoint is chosen."""
 
     held_out_share: float = Field(0.1, gt=0, lt=1)
     metric: Metric = "spearman"
     patience: int | None = Field(None, ge=1)
-    """Evaluations without progress after which training stops; null never stops early."""
+    """Evaluations without progress after which training stops; null: it never stops early."""
 
 
 class TrainConfig(Strict):
@@ -148,36 +148,38 @@ class TrainConfig(Strict):
     base: str = "minilm"
     """A folder or Hugging Face name of an encoder or a GPT-like decoder; ``minilm`` is the packaged MiniLM."""
     start_from: str | None = None
-    """The folder of a bundle whose network is gone on from, with its weights and the statistics of its numbers; it must
-    have been built with the same ``network`` (but for dropout), base, ``text``, history and number of tiers. For few
-    labels, from a bundle of other platforms."""
+    """The folder of a bundle to start from: its weights and the statistics of its numbers. It must have been trained
+    with the same ``network`` (dropout may differ), base, ``text``, history and number of tiers. Useful where labels are
+    few, with a bundle of other platforms."""
     text: TextSpec = Field(default_factory=lambda: TextSpec.model_validate({}))
     network: NetworkSpec = Field(default_factory=lambda: NetworkSpec.model_validate({}))
     tiers: TierFit
     min_users: int = Field(200, ge=2)
-    """Fewer different users to train on are refused."""
+    """Training on fewer users is refused."""
     heads: Optimiser
-    """Fits the heads to the frozen base, which is run once. The whole training where ``tuning`` leaves the base be."""
+    """The heads phase: fits the heads to the frozen base, which runs once. The only phase unless the base is tuned."""
     tuning: Tuning
+    """The tuning phase, which follows where weights of the base are to learn."""
     loss: Loss = Field(default_factory=lambda: Loss.model_validate({}))
     validation: Validation = Field(default_factory=lambda: Validation.model_validate({}))
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of training. ``auto`` is bf16 where the hardware multiplies it, else fp32."""
+    """The precision of training; ``auto`` is bf16 where the hardware multiplies it, else fp32."""
     serving_precision: ServingPrecision = "fp32"
-    """Of the base when it reads for scores. ``auto`` is the fastest that gives the tiers of fp32."""
+    """The precision in which the base reads for scores; ``auto`` is the fastest that gives the tiers of fp32."""
     tf32: bool = True
     """Let NVIDIA GPUs multiply fp32 in tf32."""
     gradient_checkpointing: bool = False
     group_by_length: bool = True
-    """Batch texts of similar length, which saves padding."""
+    """Put texts of similar length into a batch, which saves padding."""
     seed: int = 7
     trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
-    """Beside TensorBoard, which always is."""
+    """Trackers beside TensorBoard, which is always written."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         metric = self.validation.metric
-        if set(needed := METRICS[metric].heads).isdisjoint(self.network.heads):
+        needed = METRICS[metric].heads
+        if set(needed).isdisjoint(self.network.heads):
             raise ValueError(f"validation.metric {metric} needs {' or '.join(needed)} among network.heads")
         if self.tuning.touches_base and not self.network.use_text:
             raise ValueError("tuning.freeze must be head and tuning.adapter null where network.use_text is false")

@@ -14,7 +14,7 @@ from ulvspark.model.network.network import UserValueNetwork
 
 
 def freeze(backbone: nn.Module, tuning: Tuning) -> None:
-    """Let only those weights of the base learn that ``tuning.freeze`` names.
+    """Let only the weights of the base learn that ``tuning.freeze`` names.
 
     Raises ExpectedError where it names more layers than there are.
     """
@@ -65,18 +65,18 @@ class Group:
 
 
 def _groups(network: nn.Module, spec: Optimiser, layer_decay: float | None) -> list[Group]:
-    found: dict[tuple[float, float], list[Parameter]] = {}
+    weights_of: dict[tuple[float, float], list[Parameter]] = {}
     rates = learning_rates(network, spec, layer_decay)
     for name, weight in network.named_parameters():
         if weight.requires_grad:
-            # Biases and norms are one-dimensional, and pulling them to zero helps nobody.
+            # No decay for biases and norms, the one-dimensional weights, as is usual for transformers.
             decay = spec.weight_decay if weight.ndim > 1 else 0.0
-            found.setdefault((rates[name], decay), []).append(weight)
-    return [Group(weights, rate, decay) for (rate, decay), weights in found.items()]
+            weights_of.setdefault((rates[name], decay), []).append(weight)
+    return [Group(weights, rate, decay) for (rate, decay), weights in weights_of.items()]
 
 
 def learning_rates(network: nn.Module, spec: Optimiser, layer_decay: float | None) -> dict[str, float]:
-    """The learning rate of each weight by name: heads, then layers falling from top to embeddings."""
+    """The learning rate of each weight, by name. In the base it falls from the top layer to the embeddings."""
     heads = spec.head_learning_rate or spec.learning_rate
     depth = _depths(network) if layer_decay is not None else {}
     return {
@@ -88,7 +88,7 @@ def learning_rates(network: nn.Module, spec: Optimiser, layer_decay: float | Non
 
 
 def _depths(network: nn.Module) -> dict[int, int]:
-    """How many layers lie above each weight of the base, by the weight's identity."""
+    """How many layers lie above each weight of the base, by ``id`` of the weight."""
     if not isinstance(network, UserValueNetwork) or network.encoder is None or not hasattr(network.encoder, "backbone"):
         return {}
     backbone = network.encoder.backbone
@@ -102,4 +102,5 @@ def _depths(network: nn.Module) -> dict[int, int]:
 def count_parameters(network: nn.Module) -> tuple[int, int]:
     """How many weights learn, and how many there are."""
     weights = list(network.parameters())
-    return sum(each.numel() for each in weights if each.requires_grad), sum(each.numel() for each in weights)
+    learning = sum(weight.numel() for weight in weights if weight.requires_grad)
+    return learning, sum(weight.numel() for weight in weights)

@@ -1,7 +1,9 @@
-"""Going on from a bundle: its network's weights and statistics instead of new ones."""
+"""Start a training from the network of a bundle instead of from random weights."""
 
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
@@ -11,42 +13,46 @@ from ulvspark.model.network.network import UserValueNetwork
 
 
 def start_from(folder: str, network: UserValueNetwork, history: HistorySpec, text: TextSpec) -> None:
-    """Give ``network`` all weights of the bundle in ``folder``, the statistics of its numbers among them.
+    """Give ``network`` all weights of the bundle in ``folder``, including the statistics of its numbers.
 
     ``history`` and ``text`` say what ``network`` will read. Raises ExpectedError where the bundle does not load, reads
-    otherwise, or its network is built otherwise.
+    something else, or has a network of another shape.
     """
-    found = bundle.load(Path(folder))
-    _check_specs(folder, found.manifest, network.decider.spec, history, text)
-    theirs, ours = found.network.state_dict(), network.state_dict()
-    shapes = ({name: tuple(each.shape) for name, each in of.items()} for of in (theirs, ours))
-    other = sorted(name for name, _ in set.symmetric_difference(*(set(each.items()) for each in shapes)))
-    if other:
+    start = bundle.load(Path(folder))
+    _check_specs(folder, start.manifest, network.decider.spec, history, text)
+    weights = start.network.state_dict()
+    if different := _different_shapes(weights, network.state_dict()):
         raise ExpectedError(
-            f"start_from {folder}: its network is built otherwise, {other[0]} first; give it the base and number of "
+            f"start_from {folder}: its network has another shape, first in {different[0]}; use the base and number of "
             "tiers of that bundle (see config in its manifest.json)"
         )
-    network.load_state_dict(theirs)
+    network.load_state_dict(weights)
+
+
+def _different_shapes(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    """The names of weights that only one of the two has, or that have different shapes, in alphabetical order."""
+    one_shapes, other_shapes = ({(name, tuple(w.shape)) for name, w in weights.items()} for weights in (one, other))
+    return sorted(name for name, _ in one_shapes ^ other_shapes)
 
 
 def _check_specs(folder: str, manifest: Manifest, network: NetworkSpec, history: HistorySpec, text: TextSpec) -> None:
-    """Weights of the same shapes mean something else where other numbers or texts are read, or read in another way."""
-    theirs = _values(manifest.network, manifest.history, manifest.text, network)
-    ours = _values(network, history, text, network)
-    other = [f"{name} is {theirs[name]}, not {value}" for name, value in ours.items() if theirs[name] != value]
-    if other:
+    """Even weights of equal shapes do not fit where other numbers or texts are read, or are read in another way."""
+    theirs = _must_be_equal(manifest.network, manifest.history, manifest.text, network)
+    ours = _must_be_equal(network, history, text, network)
+    different = [f"{name} is {theirs[name]}, not {value}" for name, value in ours.items() if theirs[name] != value]
+    if different:
         raise ExpectedError(
-            f"start_from {folder}: its {', its '.join(other)} as in this run; give the run and its training set what "
-            "that bundle has (see its manifest.json)"
+            f"start_from {folder}: its {', its '.join(different)} as in this run; give the run and its training set "
+            "what that bundle has (see its manifest.json)"
         )
 
 
-def _values(network: NetworkSpec, history: HistorySpec, text: TextSpec, used: NetworkSpec) -> dict[str, Any]:
-    """By dotted name, what must be the same; not dropout, nor what a network as ``used`` makes no use of."""
-    without: dict[str, Any] = {"dropout": True, "sequence": {"dropout"} if used.unit == "event" else True}
-    if not used.use_text:
-        without |= dict.fromkeys(("unit", "sequence", "pooling", "vector_size"), True)
-    parts = {"network": network.model_dump(exclude=without), "history": history.model_dump()}
-    if used.use_text:
-        parts["text"] = text.model_dump()
-    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+def _must_be_equal(network: NetworkSpec, history: HistorySpec, text: TextSpec, ours: NetworkSpec) -> dict[str, Any]:
+    """By dotted name, the values that must be equal: all but dropout and what the network ``ours`` does not use."""
+    ignored: dict[str, Any] = {"dropout": True, "sequence": {"dropout"} if ours.unit == "event" else True}
+    if not ours.use_text:
+        ignored |= dict.fromkeys(("unit", "sequence", "pooling", "vector_size"), True)
+    specs = {"network": network.model_dump(exclude=ignored), "history": history.model_dump()}
+    if ours.use_text:
+        specs["text"] = text.model_dump()
+    return {f"{spec}.{name}": value for spec, values in specs.items() for name, value in values.items()}

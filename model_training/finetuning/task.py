@@ -1,4 +1,4 @@
-"""What a training run works on: rows, split, tiers, texts, and a network with untrained heads."""
+"""Prepare a training run: its rows, split, tiers and texts, and a network with untrained heads."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -22,12 +22,12 @@ from ulvspark.model.network.network import UserValueNetwork, build_network
 
 
 @dataclass(frozen=True)
-class Task:
-    """A run's data and choices. ``tokenizer`` is None where the network reads no text."""
+class TrainingTask:
+    """The data and choices of a training run. ``tokenizer`` is None where the network reads no text."""
 
     config: TrainConfig
     training_set: TrainingSet
-    """Only what a model for the cut may see."""
+    """Only the rows that a model for the cut may see."""
     cut: date
     cut_name: str
     split: Split
@@ -39,11 +39,13 @@ class Task:
     folder: Path
 
 
-def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str) -> tuple[Task, UserValueNetwork]:
+def prepare(
+    config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
+) -> tuple[TrainingTask, UserValueNetwork]:
     """The task of a run for the cut ``validation`` or ``test``, and its network.
 
-    Raises ExpectedError where the data are too few, of one tier or of several currencies that tier bounds in money
-    cannot divide, or the base does not load or fit.
+    Raises ExpectedError where there are too few data or only one tier, where tier bounds in money meet platforms of
+    several currencies, or where the base does not load or fit.
     """
     precision = chosen_precision(config.precision)
     cut = dataset.cut_date(whole.meta.protocol, cut_name)
@@ -53,7 +55,7 @@ def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
     base = load_base(config.base, config.text, config.network.pooling) if config.network.use_text else None
     tokenizer = None if base is None else base.tokenizer
     examples = Examples.of(training_set, tiers, config.network, tokenizer, config.text)
-    task = Task(
+    task = TrainingTask(
         config, training_set, cut, cut_name, split, tiers, examples, tokenizer,
         base_name="none" if base is None else base.name, precision=precision, folder=folder,
     )  # fmt: skip
@@ -68,7 +70,7 @@ def _tiers(config: TrainConfig, training_set: TrainingSet, split: Split) -> Tier
     return fit_tiers(config.tiers, spend, training_set.scales()[split.fit])
 
 
-def _network(task: Task, base: Base | None) -> UserValueNetwork:
+def _network(task: TrainingTask, base: Base | None) -> UserValueNetwork:
     config, fit = task.config, task.split.fit
     network = build_network(
         config.network,
@@ -85,7 +87,7 @@ def _network(task: Task, base: Base | None) -> UserValueNetwork:
 
 
 def class_weights(config: TrainConfig, tier: Rows) -> Tensor | None:
-    """(K,) weights of the tiers, or None where all count alike. ``tier`` holds the tier numbers of training rows."""
+    """(K,) weights of the tiers, or None where all weigh the same. ``tier`` (n,) are the tier numbers of rows."""
     weights = config.loss.class_weights
     if weights == "balanced":
         counts = torch.from_numpy(tier).bincount(minlength=len(config.tiers.names))

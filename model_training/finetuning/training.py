@@ -1,4 +1,4 @@
-"""One stage of training: Hugging Face Trainer around our network, with what we add to it."""
+"""Run one phase of training: Hugging Face Trainer with our network, order of rows, metrics and progress."""
 
 import json
 import shutil
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
@@ -23,17 +22,17 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
-from model_training.data.dataset import Split
+from model_training.data.dataset import Rows, Split
 from model_training.data.examples import Examples, take
 from model_training.data.ordering import OrderedTrainer
 from model_training.evaluation.metrics import METRICS, measure
-from model_training.finetuning.arguments import training_arguments
 from model_training.finetuning.config import Optimiser, TrainConfig
 from model_training.finetuning.freezing import build_optimiser, count_parameters
+from model_training.finetuning.trainer_arguments import training_arguments
 from model_training.runs.devices import processes
 from model_training.runs.folders import latest_checkpoint
-from model_training.runs.progress import Progress
 from model_training.runs.trackers import check_trackers
+from model_training.runs.training_progress import TrainingProgress
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import Head, TierSpec
 from ulvspark.model.network.network import UserValueNetwork
@@ -41,12 +40,10 @@ from ulvspark.model.parts.predictions import read_outputs
 
 LOG, WEIGHTS = "log.json", "weights.safetensors"
 
-Rows = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
-class Stage:
-    """What one stage trains on and how."""
+class Phase:
+    """What one phase of training learns from, and how."""
 
     name: str
     examples: Examples
@@ -55,8 +52,9 @@ class Stage:
     optimiser: Optimiser
     precision: str
     folder: Path
-    """Checkpoints and logs; a stage that was killed goes on from the newest checkpoint here."""
+    """Checkpoints and logs; a phase that was killed goes on from the newest checkpoint here."""
     group_by_length: bool = False
+    """Whether texts of similar length come into one batch."""
     layer_decay: float | None = None
     callbacks: tuple[TrainerCallback, ...] = ()
     extra_loss: Callable[[], Tensor] | None = None
@@ -64,59 +62,59 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a stage."""
+class PhaseResult:
+    """``log.json`` of a phase: how it went."""
 
     log: list[dict[str, float]]
     """Losses and held-out metrics (``eval_...``) by step."""
     steps: int
     seconds: float
     trainable: int
-    """How many weights learned."""
+    """The number of weights that learned."""
 
 
-def train(network: UserValueNetwork, stage: Stage, config: TrainConfig) -> Trained:
-    """Train what of ``network`` requires gradients; it ends with the weights of the best checkpoint.
+def train(network: UserValueNetwork, phase: Phase, config: TrainConfig) -> PhaseResult:
+    """Train the weights of ``network`` that require gradients; it ends with those of the best checkpoint.
 
-    A stage that ended in an earlier start of the run is not repeated.
+    A phase that an earlier start of the run completed is not repeated; a killed one goes on.
     """
-    if (stage.folder / LOG).exists():
-        load_model(network, stage.folder / WEIGHTS)
-        return Trained(**json.loads((stage.folder / LOG).read_bytes()))
+    if (phase.folder / LOG).exists():
+        load_model(network, phase.folder / WEIGHTS)
+        return PhaseResult(**json.loads((phase.folder / LOG).read_bytes()))
     started = time.perf_counter()
     trainable, parameters = count_parameters(network)
     if processes().is_main_process:
-        print(f"{stage.name}: {trainable:,} of {parameters:,} parameters learn ({trainable / parameters:.2%})")
-    trainer = _trainer(network, stage, config)
-    trainer.train(resume_from_checkpoint=latest_checkpoint(stage.folder))
+        print(f"{phase.name}: {trainable:,} of {parameters:,} parameters learn ({trainable / parameters:.2%})")
+    trainer = _trainer(network, phase, config)
+    trainer.train(resume_from_checkpoint=latest_checkpoint(phase.folder))
     log = [{name: float(value) for name, value in entry.items()} for entry in trainer.state.log_history]
-    trained = Trained(log, trainer.state.global_step, time.perf_counter() - started, trainable)
+    result = PhaseResult(log, trainer.state.global_step, time.perf_counter() - started, trainable)
     if processes().is_main_process:
-        _conclude(network, stage, trained)
+        _replace_checkpoints(network, phase, result)
     processes().wait_for_everyone()
-    return trained
+    return result
 
 
-def _conclude(network: UserValueNetwork, stage: Stage, trained: Trained) -> None:
-    """Keep the weights instead of the checkpoints; the log is written last."""
-    save_model(network, str(stage.folder / WEIGHTS))
-    (stage.folder / LOG).write_text(json.dumps(asdict(trained)), encoding="utf-8")
-    for checkpoint in stage.folder.glob("checkpoint-*"):
+def _replace_checkpoints(network: UserValueNetwork, phase: Phase, result: PhaseResult) -> None:
+    """Keep the best weights instead of the checkpoints. The log is written last: it says that the phase is complete."""
+    save_model(network, str(phase.folder / WEIGHTS))
+    (phase.folder / LOG).write_text(json.dumps(asdict(result)), encoding="utf-8")
+    for checkpoint in phase.folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
 
 
-def _trainer(network: UserValueNetwork, stage: Stage, config: TrainConfig) -> "UserValueTrainer":
-    held_out = _longest_first(stage.split.held_out, stage.examples)
+def _trainer(network: UserValueNetwork, phase: Phase, config: TrainConfig) -> "UserValueTrainer":
+    held_out = _longest_first(phase.split.held_out, phase.examples)
     trainer = UserValueTrainer(
         network,
-        stage,
-        args=_arguments(stage, config),
-        data_collator=stage.examples.batch,
-        train_dataset=stage.split.fit.tolist(),
+        phase,
+        args=_arguments(phase, config),
+        data_collator=phase.examples.batch,
+        train_dataset=phase.split.fit.tolist(),
         eval_dataset=held_out.tolist(),
-        compute_metrics=_held_out_metrics(stage, held_out, config),
-        callbacks=_callbacks(stage, config),
-        optimizers=(build_optimiser(network, stage.optimiser, stage.layer_decay), None),
+        compute_metrics=_held_out_metrics(phase, held_out, config),
+        callbacks=_callbacks(phase, config),
+        optimizers=(build_optimiser(network, phase.optimiser, phase.layer_decay), None),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -126,64 +124,64 @@ def _longest_first(rows: Rows, examples: Examples) -> Rows:
     return rows[np.argsort(-examples.lengths(rows), kind="stable")]
 
 
-def _arguments(stage: Stage, config: TrainConfig) -> TrainingArguments:
+def _arguments(phase: Phase, config: TrainConfig) -> TrainingArguments:
     metric = config.validation.metric
     return training_arguments(
-        stage.folder, stage.optimiser, len(stage.split.fit), stage.precision, config.seed, config.tf32,
+        phase.folder, phase.optimiser, len(phase.split.fit), phase.precision, config.seed, config.tf32,
         metric_for_best_model=metric,
         greater_is_better=METRICS[metric].better_when_greater,
-        label_names=list(stage.examples.heads),
+        label_names=list(phase.examples.heads),
         report_to=check_trackers(config.trackers),
-        run_name=f"{stage.folder.parent.name}-{stage.name}",
-        activation_checkpointing=config.gradient_checkpointing and stage.examples.pooled is None,
+        run_name=f"{phase.folder.parent.name}-{phase.name}",
+        activation_checkpointing=config.gradient_checkpointing and phase.examples.pooled is None,
     )  # fmt: skip
 
 
-def _callbacks(stage: Stage, config: TrainConfig) -> list[TrainerCallback]:
-    found: list[TrainerCallback] = [*stage.callbacks]
+def _callbacks(phase: Phase, config: TrainConfig) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [*phase.callbacks]
     if processes().is_main_process:
-        found.append(Progress(stage.name, config.validation.metric))
-        writer: Any = SummaryWriter(str(stage.folder / "tensorboard"))
-        found.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
+        callbacks.append(TrainingProgress(phase.name, config.validation.metric))
+        writer: Any = SummaryWriter(str(phase.folder / "tensorboard"))
+        callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
     if config.validation.patience is not None:
-        found.append(EarlyStoppingCallback(config.validation.patience))
-    return found
+        callbacks.append(EarlyStoppingCallback(config.validation.patience))
+    return callbacks
 
 
 def _held_out_metrics(
-    stage: Stage, held_out: Rows, config: TrainConfig
+    phase: Phase, held_out: Rows, config: TrainConfig
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    outcome, heads = take(stage.examples.outcome, held_out), config.network.heads
+    outcome, heads = take(phase.examples.outcome, held_out), config.network.heads
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         outputs = prediction.predictions if len(heads) > 1 else (prediction.predictions,)
         raw: dict[Head, Tensor] = {
-            head: torch.from_numpy(each).double() for head, each in zip(heads, outputs, strict=True)
+            head: torch.from_numpy(output).double() for head, output in zip(heads, outputs, strict=True)
         }
-        found = measure(outcome, read_outputs(raw, stage.tiers, 1.0), heads)
-        if config.validation.metric not in (*found, "loss"):
+        metrics = measure(outcome, read_outputs(raw, phase.tiers, 1.0), heads)
+        if config.validation.metric not in (*metrics, "loss"):
             raise ExpectedError(
                 f"validation.metric {config.validation.metric} is undefined, since all held-out users did the same or "
                 "got the same score; choose another metric, a larger validation.held_out_share or a lower learning rate"
             )
-        return {str(name): value for name, value in found.items()}
+        return {str(name): value for name, value in metrics.items()}
 
     return compute
 
 
 class UserValueTrainer(OrderedTrainer):
-    """Trainer with our order of rows and, where the stage has one, an extra loss."""
+    """Trainer with our order of rows and, where the phase has one, an additional loss."""
 
-    def __init__(self, network: nn.Module, stage: Stage, **rest: Any) -> None:  # noqa: ANN401 - Trainer's own
-        self._stage = stage
-        rows = stage.split.fit
-        lengths = stage.examples.lengths(rows) if stage.group_by_length else np.ones_like(rows)
-        super().__init__(network, lengths, stage.optimiser.batch_size, **rest)
+    def __init__(self, network: nn.Module, phase: Phase, **rest: Any) -> None:  # noqa: ANN401 - Trainer's own
+        self._phase = phase
+        rows = phase.split.fit
+        lengths = phase.examples.lengths(rows) if phase.group_by_length else np.ones_like(rows)
+        super().__init__(network, lengths, phase.optimiser.batch_size, **rest)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:  # noqa: ANN401
         result = super().compute_loss(model, inputs, *rest, **named)
-        if self._stage.extra_loss is None or not model.training:
+        if self._phase.extra_loss is None or not model.training:
             return result
         if isinstance(result, tuple):
-            return result[0] + self._stage.extra_loss(), result[1]
-        return result + self._stage.extra_loss()
+            return result[0] + self._phase.extra_loss(), result[1]
+        return result + self._phase.extra_loss()

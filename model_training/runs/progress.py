@@ -1,38 +1,75 @@
-"""One bar a stage: how far it is, the loss, and the held-out metric."""
+"""How far a long loop is: a bar in a terminal or a notebook, and a line now and then in a file or a pipe."""
+
+import builtins
+import sys
+import time
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Self, TypeVar
 
 from tqdm.auto import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+SECONDS_BETWEEN_LINES = 30.0
+
+T = TypeVar("T")
 
 
-class Progress(TrainerCallback):
-    """Trainer's own bars print every log and every evaluation; this one line replaces them."""
+class Progress:
+    """Counts up to ``total`` and shows it on stderr, unless ``show`` is False.
 
-    def __init__(self, stage: str, metric: str) -> None:
-        self._stage, self._metric = stage, metric
-        self._bar: tqdm | None = None
-        self._shown: dict[str, str] = {}
+    With ``keep`` the bar stays when the loop has ended; where there are lines instead, the last one tells the end.
+    """
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    def __init__(
+        self, title: str, total: int, unit: str, *, done: int = 0, show: bool = True, keep: bool = False
     ) -> None:
-        self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step")
+        self._title, self._total, self._unit, self._keep = title, total, unit, keep
+        self._done, self._figures = done, ""
+        bars = _shows_bars()
+        self._bar = tqdm(total=total, initial=done, desc=title, unit=unit, leave=keep, disable=not (show and bars))
+        self._prints_lines = show and not bars
+        self._started = self._last_line = time.monotonic()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        if self._bar is not None:
-            self._bar.update(1)
+    def update(self, number: int = 1) -> None:
+        """``number`` more are done."""
+        self._bar.update(number)
+        self._done += number
+        if self._prints_lines and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._print_line()
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        logs = state.log_history[-1] if state.log_history else {}
-        for key, name in (("loss", "loss"), (f"eval_{self._metric}", f"held-out {self._metric}")):
-            if key in logs:
-                self._shown[name] = f"{logs[key]:.4g}"
-        if self._bar is not None:
-            self._bar.set_postfix(self._shown)
+    def show_figures(self, figures: dict[str, str]) -> None:
+        """Show ``figures``, such as a loss, behind the count from now on."""
+        self._bar.set_postfix(figures)
+        self._figures = "".join(f", {name} {figure}" for name, figure in figures.items())
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def close(self) -> None:
+        """End the bar, or print the last line."""
+        self._bar.close()
+        if self._prints_lines and self._keep:
+            self._print_line()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _print_line(self) -> None:
+        self._last_line = time.monotonic()
+        took = timedelta(seconds=int(self._last_line - self._started))
+        share = self._done / self._total if self._total else 1.0
+        count = f"{self._done:,} of {self._total:,} {self._unit}s ({share:.0%})"
+        print(f"{self._title}: {count} after {took}{self._figures}", file=sys.stderr, flush=True)
+
+
+def track(items: Collection[T], title: str, unit: str) -> Iterator[T]:
+    """The items one after the other, with their progress."""
+    with Progress(title, len(items), unit) as progress:
+        for item in items:
+            yield item
+            progress.update()
+
+
+def _shows_bars() -> bool:
+    """Whether stderr is a terminal, or a notebook, which says so by a name among the built-in ones."""
+    return sys.stderr.isatty() or hasattr(builtins, "__IPYTHON__")

@@ -17,7 +17,7 @@ from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_source, reading
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
-from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
+from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
 JOB = "load_source"
 
@@ -79,17 +79,18 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
 
         for table, rows in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
             with run.step(table.name) as step:
-                new_rows = _with_price_stamps(warehouse, rows) if table is schema.EVENTS else rows
-                merged = warehouse.merge(new_rows, table, IS_CHANGED[table.name])
                 good = run.counts[f"{table.name}_read"] - run.counts[f"{table.name}_quarantined"]
+                new_rows = _with_price_stamps(warehouse, rows) if table is schema.EVENTS else rows
+                merged = warehouse.merge(new_rows, table, IS_CHANGED[table.name]) if good else MergeCounts(0, 0)
                 ignored = good - merged.inserted - merged.updated
                 outcome = {"new": merged.inserted, "changed": merged.updated, "ignored": ignored}
                 step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
 
         with run.step("quarantine"):
-            # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
-            bad_rows = mapped.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
-            warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
+            if any(run.counts[f"{table.name}_quarantined"] for table in TARGETS):
+                # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
+                bad_rows = mapped.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
+                warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
 
         written = (*TARGETS, schema.QUARANTINE)
         run.versions_written.update({table.name: warehouse.version(table.name) for table in written})

@@ -7,8 +7,8 @@ import pytest
 from jobs.score_users import ScoreConfig
 from model_training.blending.config import BlendConfig
 from model_training.finetuning.config import TrainConfig
-from model_training.finetuning.searching import SearchConfig
 from model_training.pretraining.config import PretrainConfig
+from model_training.searching.config import SearchConfig
 from ulvspark.contract.config import load_config
 from ulvspark.contract.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec

@@ -11,9 +11,13 @@ from transformers import BertConfig, BertForMaskedLM
 from model_training import few_labels, finetune, pretrain
 from model_training.baselines import cloze
 from model_training.baselines.cloze import load_cloze
+from model_training.baselines.task import decisions
+from model_training.data.dataset import read_training_set
 from model_training.data.platforms import learned
 from model_training.evaluation.weighted import auc, ones
 from model_training.pretraining.config import PretrainConfig
+from model_training.small_samples import ways
+from model_training.small_samples.sample import draw_sample
 from tests import tiny, training_set
 from tests.training_set import CONF, CONFIG, SMALL
 from ulvspark.contract.config import load_config
@@ -123,7 +127,11 @@ SAME = {"history": training_set.SPEC, "network": NetworkSpec(vector_size=16, hid
             [],
             r"history.windows_days is \(31,\), not \(30,\)",
         ),
-        ({}, ["tiers={names: [rest, top], quantiles: [0.8]}"], "its network is built otherwise, decider.heads.tier"),
+        (
+            {},
+            ["tiers={names: [rest, top], quantiles: [0.8]}"],
+            "its network has another shape, first in decider",
+        ),
     ],
     ids=["widths", "texts", "numbers", "tiers"],
 )
@@ -137,14 +145,14 @@ def test_a_bundle_of_another_build_cannot_be_gone_on_from(
 
 
 def test_the_table_shows_every_way_at_every_size(stranger, masked, training_warehouse, monkeypatch, capsys):
-    monkeypatch.setattr(few_labels, "EPOCHS", 1)
+    monkeypatch.setattr(ways, "CLOZE_EPOCHS", 1)
     arguments = ["--warehouse", training_warehouse, "--config", str(CONFIG), "--bundle", str(stranger)]
     arguments += ["--cloze", str(masked), "--words", *WORDS, "--labels", "30", "50", "--samples", "2", "--users", "40"]
     few_labels.main([*arguments, "--overrides", *NUMBERS_ALONE])
     printed = capsys.readouterr().out
     spearman, _, churn = printed[printed.index("\nSpearman") :].split("\n\n")
-    for way in ("ridge and logistic", "new heads", "bundle, gone on from", "cloze, tuned", "LightGBM"):
-        [line] = [line for line in spearman.splitlines() if line.startswith(way)]
+    for name in ("ridge and logistic", "new heads", "bundle, gone on from", "cloze, tuned", "LightGBM"):
+        [line] = [line for line in spearman.splitlines() if line.startswith(name)]
         assert len(re.findall(r"-?0\.\d{3} ± 0\.\d{3}", line)) == 2
     as_it_is = re.search(r"as it is +(\S+) ± 0\.000 +(\S+) ± 0\.000", spearman)
     assert as_it_is[1] == as_it_is[2]
@@ -156,11 +164,11 @@ def test_the_table_shows_every_way_at_every_size(stranger, masked, training_ware
 def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_table_says_so(tmp_path, capsys):
     """One user left, whom of all draws only the second one of 30 labels holds."""
     rows = training_set.frame()
-    whole = few_labels.dataset.read_training_set(str(training_set.write(tmp_path / "before", rows)))
+    whole = read_training_set(str(training_set.write(tmp_path / "before", rows)))
     config = training_set.small(Path("nowhere"), *NUMBERS_ALONE)
 
     def drawn(labels: int, seed: int) -> set[str]:
-        return set(few_labels.draw(whole, "validation", config, labels, 20, seed).known.train.rows["user_id"])
+        return set(draw_sample(whole, "validation", config.tiers, labels, 20, seed).task.train.rows["user_id"])
 
     leaver = min(drawn(30, 1) - drawn(30, 0) - drawn(25, 0) - drawn(25, 1))
     newest = rows["as_of_date"] == training_set.PROTOCOL.training_origins[1]
@@ -179,19 +187,19 @@ def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_tab
         assert len(re.findall("±", next(line for line in lines if line.startswith("LightGBM")))) == 2
     for labels, draws in ((25, 2), (30, 1)):
         reason = f"all {labels} training rows have churned = 0, so there is nothing to tell apart"
-        assert f"left out: ridge and logistic on log RFM, {labels} labels, {draws} of 2 draws: {reason}\n" in left_out
+        assert f"left out: ridge and logistic on log RFM, {labels} labels, {draws} of 2 samples: {reason}\n" in left_out
 
 
 def test_the_draws_hold_what_was_asked_for_and_differ(training_warehouse):
     config = training_set.small(Path("nowhere"), "network.use_text=false", "tuning.freeze=head")
-    whole = few_labels.dataset.read_training_set(training_warehouse)
-    one, two = (few_labels.draw(whole, "validation", config, 30, 20, seed) for seed in (1, 2))
-    assert len(one.known.train.rows) == 30
-    assert set(one.known.train.rows["as_of_date"]) == {training_set.PROTOCOL.training_origins[1]}
-    assert one.known.target.rows["user_id"].tolist() == two.known.target.rows["user_id"].tolist()
-    assert one.known.train.rows["user_id"].tolist() != two.known.train.rows["user_id"].tolist()
+    whole = read_training_set(training_warehouse)
+    one, two = (draw_sample(whole, "validation", config.tiers, 30, 20, seed) for seed in (1, 2))
+    assert len(one.task.train.rows) == 30
+    assert set(one.task.train.rows["as_of_date"]) == {training_set.PROTOCOL.training_origins[1]}
+    assert one.task.target.rows["user_id"].tolist() == two.task.target.rows["user_id"].tolist()
+    assert one.task.train.rows["user_id"].tolist() != two.task.train.rows["user_id"].tolist()
     with pytest.raises(ExpectedError, match="60 users as of 2020-02-01, but 61 are asked for"):
-        few_labels.draw(whole, "validation", config, 61, None, 0)
+        draw_sample(whole, "validation", config.tiers, 61, None, 0)
 
 
 def test_a_bundle_of_this_very_platform_is_no_stranger(tiny_bert, training_warehouse, tmp_path):
@@ -203,9 +211,9 @@ def test_a_bundle_of_this_very_platform_is_no_stranger(tiny_bert, training_wareh
 
 
 def test_ranks_are_averaged():
-    one = few_labels.decisions(np.array([1.0, 2.0, 3.0]), np.array([0.3, 0.2, 0.1]))
-    other = few_labels.decisions(np.array([10.0, 30.0, 20.0]), None)
-    found = few_labels.mean_rank(one, other)
+    one = decisions(np.array([1.0, 2.0, 3.0]), np.array([0.3, 0.2, 0.1]))
+    other = decisions(np.array([10.0, 30.0, 20.0]), None)
+    found = ways.mean_rank(one, other)
     assert found.expected_value.tolist() == [2, 5, 5]
     assert found.churn_probability is None
     assert auc(np.array([False, True, True]), found.expected_value, ones(3))[0] == 1

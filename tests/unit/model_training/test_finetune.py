@@ -53,7 +53,10 @@ def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, ti
     assert report.metrics == pytest.approx(found)
     assert {f"test_{name}" for name in found} | {f"untuned_test_{name}" for name in found} == set(manifest.metrics)
     assert found["spearman"] > 0.3
-    assert "untuned" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "untuned" in printed.out
+    assert "heads: " in printed.err
+    assert "\r" not in printed.err, "no bars in a file"
 
     # Started again, the run is not repeated, and the alias stays.
     assert command.main(arguments) == 0
@@ -77,6 +80,17 @@ def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, ti
     other.point("champion", other.publish(tiny_bundle), None)
     assert command.main([*arguments, "--models", other.root]) == 0
     assert other.resolve("champion") == manifest.version
+
+
+def test_a_run_that_older_code_finished_is_trained_again(tmp_path, training_warehouse, tiny_bert, monkeypatch):
+    config = small(tiny_bert, "tuning.freeze=head", "heads.epochs=1")
+    monkeypatch.setattr("model_training.runs.folders.code_fingerprint", lambda: "older code")
+    old = finetune(config, training_warehouse, tmp_path, "validation")
+    monkeypatch.undo()
+    new = finetune(config, training_warehouse, tmp_path, "validation")
+    assert new != old
+    assert read_report(new).bundle == Predictor.load(new / "bundle").manifest.version
+    assert finetune(config, training_warehouse, tmp_path, "validation") == new
 
 
 def test_a_frozen_base_is_saved_as_it_was_and_read_once(tmp_path, training_warehouse, tiny_bert):

@@ -118,10 +118,10 @@ def test_two_processes_train_like_one(tmp_path, training_warehouse, tiny_bert):
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     together = run_folder(tmp_path / "two", config, META, "validation")
-    for stage in ("heads", "tuning"):
-        logs = [json.loads((run / stage / "log.json").read_text())["log"] for run in (alone, together)]
+    for phase in ("heads", "tuning"):
+        logs = [json.loads((run / phase / "log.json").read_text())["log"] for run in (alone, together)]
         for name in ("loss", "eval_gini"):
             one, two = ([entry[name] for entry in log if name in entry] for log in logs)
-            assert one == pytest.approx(two, rel=1e-3), (stage, name)
+            assert one == pytest.approx(two, rel=1e-3), (phase, name)
     assert read_report(together).metrics == pytest.approx(read_report(alone).metrics, rel=1e-2)
     assert len(list((tmp_path / "models" / "versions").iterdir())) == 1

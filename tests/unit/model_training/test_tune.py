@@ -1,5 +1,4 @@
 import shutil
-from pathlib import Path
 
 import optuna
 import pytest
@@ -9,7 +8,8 @@ from optuna.trial import TrialState
 
 from model_training import tune
 from model_training.finetuning.config import load_train_config
-from model_training.finetuning.searching import Pruning, Search, SearchConfig
+from model_training.searching.config import SearchConfig
+from model_training.searching.search import Pruning, Search
 from tests import training_set
 from tests.training_set import small
 from ulvspark.contract.config import load_config, validate
@@ -49,6 +49,10 @@ def test_a_search_goes_on_where_it_stopped_and_ends_in_a_recipe(tmp_path, traini
     assert "the best is in" in capsys.readouterr().out
 
 
+def no_training(config, callbacks):
+    raise AssertionError("these tests train nothing")
+
+
 class Evaluation:
     """What Trainer hands to callbacks."""
 
@@ -70,7 +74,7 @@ def test_another_space_start_or_training_set_is_another_study(tmp_path, training
     def study(warehouse, *overrides):
         config = load_config(SearchConfig, search_yaml, overrides)
         base = search_yaml.parent / "train.yaml"
-        return Search(config, base, tmp_path / "s.db", warehouse, tmp_path).study.study_name
+        return Search(config, base, tmp_path / "s.db", warehouse, no_training).study.study_name
 
     other = training_set.META.model_copy(update={"run_id": "run-2"})
     shutil.copytree(f"{training_warehouse}/training_set", tmp_path / "later/training_set")
@@ -86,7 +90,7 @@ def test_another_space_start_or_training_set_is_another_study(tmp_path, training
 
 def test_choices_may_be_mappings(tmp_path, training_warehouse, search_yaml):
     config = load_config(SearchConfig, search_yaml)
-    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", training_warehouse, Path())
+    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", training_warehouse, no_training)
     assert search.configuration({"tuning.freeze": "{top: 1}"}).tuning.freeze.top == 1
     assert search.configuration({"tuning.freeze": "head"}).tuning.freeze == "head"
 
@@ -96,6 +100,6 @@ def test_mistakes_in_a_search_are_named(tmp_path, training_warehouse, search_yam
     with pytest.raises(ExpectedError, match=r"space\.seed"):
         validate(SearchConfig, content, "search.yaml")
     config = load_config(SearchConfig, search_yaml, ["trials=1", "space.no_such_key={choices: [1, 2]}"])
-    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", training_warehouse, tmp_path)
+    search = Search(config, search_yaml.parent / "train.yaml", tmp_path / "s.db", training_warehouse, no_training)
     with pytest.raises(ExpectedError, match="none of 1 trials"):
         search.run()

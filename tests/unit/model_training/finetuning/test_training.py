@@ -8,10 +8,10 @@ import torch
 
 from model_training.data.ordering import LengthGrouped
 from model_training.finetune import finetune
-from model_training.finetuning import arguments
-from model_training.finetuning.arguments import total_steps, training_arguments
+from model_training.finetuning import trainer_arguments
 from model_training.finetuning.config import Optimiser
 from model_training.finetuning.task import class_weights
+from model_training.finetuning.trainer_arguments import total_steps, training_arguments
 from model_training.runs.devices import bf16_is_fast, chosen_precision
 from tests.training_set import small
 from ulvspark.contract.errors import ExpectedError
@@ -68,8 +68,8 @@ def test_precision_follows_the_hardware(monkeypatch):
 
 def test_a_gpu_is_told_the_precision_it_is_to_use(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(arguments, "per_device", lambda optimiser: optimiser.batch_size)
-    monkeypatch.setattr(arguments, "TrainingArguments", lambda **given: given)
+    monkeypatch.setattr(trainer_arguments, "per_device", lambda optimiser: optimiser.batch_size)
+    monkeypatch.setattr(trainer_arguments, "TrainingArguments", lambda **given: given)
     optimiser = Optimiser(learning_rate=1e-3, batch_size=8, epochs=2, schedule="constant")
     given = training_arguments(tmp_path, optimiser, 20, "fp16", seed=1, tf32=True, report_to=["wandb"])
     assert (given["fp16"], given["bf16"], given["tf32"], given["use_cpu"]) == (True, False, True, False)

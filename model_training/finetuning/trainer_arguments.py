@@ -1,4 +1,4 @@
-"""Our configuration as Trainer's arguments: the one place that knows their names."""
+"""Translate our configuration into the arguments of Hugging Face Trainer; nothing else knows their names."""
 
 import math
 from pathlib import Path
@@ -15,12 +15,12 @@ SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_
 
 
 def total_steps(rows: int, optimiser: Optimiser) -> int:
-    """Optimiser steps of a stage that trains on ``rows`` rows."""
+    """Optimiser steps of a phase that trains on ``rows`` rows."""
     return math.ceil(math.ceil(rows / optimiser.batch_size) * optimiser.epochs)
 
 
 def per_device(optimiser: Optimiser) -> int:
-    """Texts of one batch on one device. Raises ExpectedError where a step cannot be split evenly."""
+    """Rows of one batch on one device. Raises ExpectedError where a step cannot be split evenly."""
     shares = int(processes().num_processes) * optimiser.accumulation
     if optimiser.batch_size % shares:
         raise ExpectedError(
@@ -42,7 +42,7 @@ def training_arguments(
         per_device_eval_batch_size=max(64, optimiser.batch_size),
         gradient_accumulation_steps=optimiser.accumulation,
         num_train_epochs=optimiser.epochs,
-        # Trainer gets an optimiser made by us; these are for its trackers, which log them.
+        # Trainer gets our optimiser; its trackers log these two.
         learning_rate=optimiser.learning_rate,
         weight_decay=optimiser.weight_decay,
         lr_scheduler_type=SCHEDULES[optimiser.schedule],
