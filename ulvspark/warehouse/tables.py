@@ -85,8 +85,7 @@ class Warehouse:
 
     def version(self, name: str) -> int:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
-        (newest,) = self.delta_table(name).history(1).select("version").collect()
-        return int(newest["version"])
+        return int(self.snapshot(name).version())
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table as of ``version`` (its newest if not given). Raises ExpectedError when there is no such table."""
@@ -229,6 +228,21 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             return DeltaTable.forName(self.spark, self.identifier(name))
         return DeltaTable.forPath(self.spark, self.location(name))
+
+    def snapshot(self, name: str) -> Any:  # noqa: ANN401 - Delta's own Java object
+        """Delta's newest snapshot of a table, read on the driver: DESCRIBE HISTORY would start a Spark job for it.
+
+        Raises ExpectedError when there is no such table.
+        """
+        self._check_exists(name)
+        jvm: Any = self.spark._jvm
+        table: Any = self.location(name)
+        if self.root.startswith(CATALOG):
+            database = jvm.scala.Option.apply(self.root.removeprefix(CATALOG))
+            table = jvm.org.apache.spark.sql.catalyst.TableIdentifier(name, database)
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, table)
+        nothing = jvm.scala.Option.empty()
+        return log.update(False, nothing, nothing)
 
     def _check_exists(self, name: str) -> None:
         if not self.exists(name):

@@ -1,6 +1,7 @@
 """The layout: who may import whom, and what must load where Spark or torch is missing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +10,22 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
+BELOW_PIPELINES = ("contract", "intake", "history", "model", "scoring", "simulation", "warehouse")
+
 MAY_IMPORT = {
     "ulvspark.contract": {"ulvspark.contract"},
+    "ulvspark.simulation": {"ulvspark.contract", "ulvspark.simulation"},
     "ulvspark.intake": {"ulvspark.contract", "ulvspark.intake"},
     "ulvspark.history": {"ulvspark.contract", "ulvspark.history"},
     "ulvspark.model": {"ulvspark.contract", "ulvspark.history", "ulvspark.model"},
     "ulvspark.scoring": {"ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring"},
-    "ulvspark.simulation": {"ulvspark.contract", "ulvspark.simulation"},
     "ulvspark.warehouse": {"ulvspark.contract", "ulvspark.warehouse"},
+    "ulvspark.pipelines": {f"ulvspark.{room}" for room in (*BELOW_PIPELINES, "pipelines")},
     "model_training": {
         "ulvspark.contract", "ulvspark.history", "ulvspark.model", "model_training",
     },
+    "jobs": {"ulvspark.contract", "ulvspark.model", "ulvspark.pipelines", "ulvspark.scoring", "ulvspark.simulation",
+             "ulvspark.warehouse", "model_training", "jobs"},
 }  # fmt: skip
 
 
@@ -96,3 +102,43 @@ def test_only_the_warehouse_speaks_of_delta():
         if any(line.startswith(("import delta", "from delta")) for line in path.read_text().splitlines())
     ]
     assert strangers == []
+
+
+def test_jobs_only_wire():
+    """A job parses its command line, opens a session and calls the pipeline of its name."""
+    lines = {path.name: len(path.read_text().splitlines()) for path in modules_of("jobs")}
+    assert {name: number for name, number in lines.items() if number > 60} == {}
+
+
+def test_no_step_reaches_back_into_the_run():
+    """Steps take data and return data: only pipelines hold the run's report and its staging area."""
+    report = {"RunLog", "Step"}
+    reaching = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for room in BELOW_PIPELINES
+        for path in modules_of(f"ulvspark.{room}")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for argument in (*node.args.args, *node.args.kwonlyargs)
+        if argument.annotation is not None and report & set(re.findall(r"\w+", ast.unparse(argument.annotation)))
+    ]
+    assert reaching == []
+
+
+def test_a_night_calls_downwards_only():
+    """What pipelines call stands in a room below, and nothing there calls back."""
+    pipelines = {path.stem for path in modules_of("ulvspark.pipelines")} - {"__init__"}
+    calling_back = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for room in BELOW_PIPELINES
+        for path in modules_of(f"ulvspark.{room}")
+        for name in project_imports(path)
+        if name.startswith(("ulvspark.pipelines", "jobs")) or name.removeprefix("ulvspark.") in pipelines
+    ]
+    assert calling_back == []
+
+
+def test_folders_hold_a_dozen_modules_at_most():
+    folders = {path.parent for room in ("ulvspark", "model_training", "jobs") for path in modules_of(room)}
+    sizes = {folder: len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) for folder in folders}
+    assert {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > 12} == {}
