@@ -18,10 +18,10 @@ from ulvspark.contract import schema
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake.identity import made_ids
+from ulvspark.intake.identity import event_id_properties
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
-from ulvspark.intake.sources import Mapped, read_source, reading
+from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
 from ulvspark.warehouse.runs import RunLog, Stage, new_run_id
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _naming(args.source):
         _check_settings(warehouse, source)
         known = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
-        made = made_ids(source, known)
+        made = event_id_properties(source, known)
         mapped = read_source(warehouse.spark, source, args.source_root, clock, run_id)
     with RunLog(warehouse, "load_source", run_id) as run:
         with run.stage("read") as stage, _naming(args.source):
@@ -116,7 +116,7 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
 
 def _count_outcomes(mapped: Mapped, stage: Stage) -> None:
     """One pass over the source, which also stages its rows."""
-    with reading():
+    with read_errors_as_expected():
         rows = mapped.outcomes.collect()
     for table in TARGETS:
         of_table = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
