@@ -74,7 +74,8 @@ def _bare(core: Tokenizer) -> Tokenizer:
 def facts(network: NetworkSpec | None = None, text: TextSpec | None = None) -> BundleFacts:
     """Facts of a made-up bundle with three tiers."""
     return BundleFacts(
-        history=HistorySpec(), text=text or TextSpec(), network=network or NetworkSpec(vector_size=16, hidden_size=8),
+        history=HistorySpec(), text=text or TextSpec(),
+        network=network or NetworkSpec(unit="history", vector_size=16, hidden_size=8),
         tiers=TierSpec(names=("low", "mid", "high"), bounds=(0.5, 2.0), unit="platform_scale", means=(0.1, 1.0, 5.0)),
         horizon_days=90, currency="GBP", time_zone="Europe/London", base_model="tiny-bert",
         data_versions={"events": 3, "products": 1, "users": 1}, training_origins=(date(2020, 1, 1), date(2020, 2, 1)),

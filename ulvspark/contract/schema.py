@@ -1,4 +1,4 @@
-"""The tables: names, columns, types and keys, as plain strings in Spark's DDL."""
+"""The tables: names, columns, keys, and types as strings of Spark's DDL."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ PRICE_LEVELS = ("cheap", "inexpensive", "mid-priced", "pricey", "dear")
 """Unit price within its category, cheapest first."""
 
 CODED = {"event_type": EVENT_TYPES, "price_relation": PRICE_RELATIONS, "price_level": PRICE_LEVELS}
-"""Columns of an event that hold one of a few words: arrays of numbers hold the words' places instead.
+"""Columns of an event that hold one of a few words. Arrays hold the place of the word instead.
 
-Words may be appended, never moved or removed: weights and the hashes of kept histories mean the places.
+Words may be appended, never moved or removed, since weights and kept hashes of histories rely on the places.
 """
 
 DISCOUNT_THRESHOLD = 0.05
-"""A price this share or more under (over) the reference price is 'below' ('above') it."""
+"""A price is 'below' ('above') the reference price from this share under (over) it."""
 
 STATUS_SCORED = "scored"
 STATUS_NO_HISTORY = "no_history"
@@ -28,7 +28,7 @@ STATUS_NO_HISTORY = "no_history"
 
 @dataclass(frozen=True)
 class Column:
-    """One column; whoever writes the table leaves no null in ``required`` ones."""
+    """One column; a ``required`` one holds no null."""
 
     name: str
     type: str
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table contract. ``key`` columns identify a row; ``partition`` columns lay it out."""
+    """A table. The ``key`` columns identify a row; files are partitioned by the ``partition`` columns."""
 
     name: str
     columns: tuple[Column, ...]
@@ -80,10 +80,10 @@ EVENTS = Table(
     ),
     key=("event_id",),
 )
-"""What users did. Quantities are positive and amounts net of discount; the type carries the sign."""
+"""What users did. Quantities are positive and amounts are net of discount; a return has the type 'return', no sign."""
 
 STAMPED = ("reference_price", "price_relation", "price_level", "ingested_at")
-"""Event columns made at load and never revised."""
+"""Columns of an event that are made when it is loaded, and never revised."""
 
 PRODUCTS = Table(
     "products",
@@ -114,14 +114,15 @@ PACKED = {
     "day": "<i4", "event_type": "<i1", "price_relation": "<i1", "price_level": "<i1", "order": "<i4",
     "product": "<i8", "quantity": "<i8", "amount": "<i8", "list_value": "<i8", "text_key": "<i8",
 }  # fmt: skip
-"""Of an event in ``TIMELINES``: numbers and their widths, in numpy's terms. The least of a width stands for unknown.
+"""The numbers of an event in ``TIMELINES``, with their widths as numpy names them. The least of a width means unknown.
 
-Local days since 1970-01-01, places in ``CODED``, orders of a user from 0 at the newest, a hash of the product's id,
-ten-thousandths of units and money (``list_value`` is quantity times list price), and the key of the event's own text.
+``day`` counts local days since 1970-01-01; the next three are places in ``CODED``; ``order`` numbers the orders of a
+user, from 0 at the newest; ``product`` is a hash of the product's id; ``quantity``, ``amount`` and ``list_value``
+(quantity times list price) are ten-thousandths; ``text_key`` is the key of the event's own text.
 """
 
 PACKED_MEANING = "1"
-"""To be changed with what the numbers of ``PACKED`` stand for: timelines are then made anew."""
+"""Change it when a number of ``PACKED`` gets another meaning: all timelines are then built again."""
 
 TIMELINES = Table(
     "timelines",
@@ -133,9 +134,9 @@ TIMELINES = Table(
     ),
     key=("user_id",),
 )
-"""Everything each user did, the newest first, as arrays of ``PACKED``: what nights read instead of ``events``.
+"""All events of each user, newest first, as arrays of ``PACKED``: nights read them instead of ``events``.
 
-``known`` users are in ``users``, which tells the day of signing up (as ``day``).
+``known`` users are in the table ``users``, from which ``signup`` is, counted as ``day`` is.
 """
 
 QUARANTINE = Table(
@@ -153,8 +154,8 @@ QUARANTINE = Table(
 )
 """Rows that were not loaded, with the first run that met them.
 
-``reason`` is one of ``ulvspark.intake.quarantine``; ``source_row`` is JSON. Equal rows stand here once; ``ulv_runs``
-counts them every time.
+``reason`` is one of ``ulvspark.intake.quarantine``; ``source_row`` is JSON. Equal rows are here once; ``ulv_runs``
+counts them in each run.
 """
 
 HISTORY_TYPE = (
@@ -163,12 +164,12 @@ HISTORY_TYPE = (
     "price_level: STRING, title: STRING, category: STRING, brand: STRING, text: STRING, "
     "product_key: BIGINT, text_key: BIGINT>>>"
 )
-"""What is read of a user: the profile, null where it is empty, and the last N events, newest first.
+"""What is read of a user: the profile, null where it is empty, and the newest N events, newest first.
 
-Keys are hashes of the product's words and of the event's own text: those of ``text_vectors``.
+Keys are hashes of the product's words and of the event's own text, as in ``text_vectors``.
 
 ``gap_days`` is the whole local days since the event before (older); null for a user's first event.
-``order_id`` is a per-history ordinal (\"0\" is the newest order), never the platform's id.
+``order_id`` numbers the orders in the history ("0" is the newest); it is never the platform's id.
 """
 
 TEXT_VECTORS = Table(
@@ -182,7 +183,7 @@ TEXT_VECTORS = Table(
     key=("text_encoder_version", "text_key"),
     partition=("text_encoder_version",),
 )
-"""The cache of encoded products, searches and reviews; ``vector`` is little-endian float16."""
+"""A cache of the vectors of products, searches and reviews; ``vector`` is little-endian float16."""
 
 USER_VECTORS = Table(
     "user_vectors",
@@ -195,7 +196,7 @@ USER_VECTORS = Table(
     key=("user_encoder_version", "history_hash"),
     partition=("user_encoder_version",),
 )
-"""The cache of encoded users; ``vector`` is little-endian float32."""
+"""A cache of the vectors of users; ``vector`` is little-endian float32."""
 
 POPULATIONS = Table(
     "populations",
@@ -208,7 +209,7 @@ POPULATIONS = Table(
     ),
     key=("run_id", "as_of_date"),
 )
-"""The platform on a date: what turns money into ranks (quantiles) and spend into units (scale)."""
+"""The platform on a date: quantiles turn money into ranks, and the scale turns spend into platform scales."""
 
 LABELS = (
     Column("spend", "DOUBLE", True),
@@ -265,4 +266,4 @@ RUNS = Table(
 """One row a run of a job. ``verdict`` is 'done', 'refused' or 'failed'."""
 
 TRAINING_SET = "training_set"
-"""Behaviour (see ``ulvspark.history.behaviour``) of eligible users at each origin, and ``LABELS``."""
+"""The table of eligible users at each origin: their behaviour (``ulvspark.history.behaviour``) and ``LABELS``."""

@@ -1,4 +1,4 @@
-"""A data set: where a company's tables are, how they map to the contract, and its temporal protocol."""
+"""A source: where a company's tables are, how they map to the contract, and the dates for training and testing."""
 
 from datetime import date, timedelta
 from typing import Literal, Self
@@ -19,7 +19,7 @@ def _known_time_zone(name: str) -> str:
 
 
 class ReadFrom(Strict):
-    """One source table. ``options`` go to Spark's reader; ``${NAME}`` in them is an environment variable."""
+    """One source table. ``options`` are passed to Spark's reader; ``${NAME}`` in them is an environment variable."""
 
     format: Literal["delta", "parquet", "csv", "jdbc"]
     path: str | None = None
@@ -36,23 +36,23 @@ class ReadFrom(Strict):
 
     @property
     def name(self) -> str:
-        """The source table as messages and quarantine name it."""
+        """The name of the source table in messages and in quarantine."""
         return self.path or self.table or ""
 
 
 class TableMapping(Strict):
-    """How a source table becomes a contract table: an SQL expression per contract column."""
+    """How a source table becomes a contract table: an SQL expression for each contract column."""
 
     read: ReadFrom
     columns: dict[str, str]
     filter: str | None = None
-    """SQL condition; rows for which it is not true are left out, uncounted."""
+    """SQL condition; rows for which it is not true are left out and not counted."""
     latest_by: str | None = None
-    """SQL expression; of the rows with one key only the one with the largest value is kept."""
+    """SQL expression; of the rows of a key, only the one with the largest value is kept."""
     time_zone: str | None = None
-    """Time zone of the source's local times; the platform's where not given.
+    """Time zone of the source's local times; by default the platform's.
 
-    Must be given where ``event_time`` is a TIMESTAMP, which does not tell: UTC if its values are instants already.
+    It must be given where ``event_time`` is a TIMESTAMP, which may hold local times or instants; give UTC for instants.
     """
 
     @field_validator("time_zone")
@@ -67,9 +67,9 @@ class Protocol(Strict):
     horizon_days: int = Field(ge=1)
     training_origins: tuple[date, ...] = Field(min_length=1)
     validation_cut: date
-    """Choices are made on users as of this date."""
+    """Models are chosen on users as of this date."""
     test_cut: date
-    """Reported once; never chosen on."""
+    """The final report is on users as of this date; nothing is chosen on it."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -84,7 +84,7 @@ class Protocol(Strict):
         return as_of + timedelta(days=self.horizon_days)
 
     def origins_closed_by(self, cut: date) -> tuple[date, ...]:
-        """Training origins whose labels were fully known on ``cut``, the validation cut among them if it was."""
+        """Training origins, and the validation cut, whose label windows had closed by ``cut``."""
         origins = {*self.training_origins, self.validation_cut}
         return tuple(sorted(origin for origin in origins if self.closes(origin) <= cut))
 
@@ -95,12 +95,12 @@ class Protocol(Strict):
 
 
 class SourceConfig(Strict):
-    """A data set's YAML (``conf/sources/*.yaml``)."""
+    """The YAML of a source (``conf/sources/*.yaml``)."""
 
     name: str
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     time_zone: str
-    """The platform's: ``as_of`` is local midnight here."""
+    """The platform's: an ``as_of`` is local midnight in it."""
     events: tuple[TableMapping, ...] = Field(min_length=1)
     products: TableMapping | None = None
     users: TableMapping | None = None
@@ -113,11 +113,11 @@ class SourceConfig(Strict):
 
 
 TRAINING_SET_META = "ulvspark.training_set"
-"""The property of the training set's table that holds its ``TrainingSetMeta`` as JSON."""
+"""The table property of the training set that holds its ``TrainingSetMeta`` as JSON."""
 
 
 class TrainingSetMeta(Strict):
-    """What a training set was made with; stored with it, copied into the bundle."""
+    """How a training set was made; stored with it, and copied into bundles."""
 
     run_id: str
     history_spec: HistorySpec
@@ -129,4 +129,4 @@ class TrainingSetMeta(Strict):
     currency: str
     time_zone: str
     data_versions: dict[str, int]
-    """Delta versions of events, products and users that were read."""
+    """The Delta versions of events, products and users that were read."""

@@ -1,4 +1,7 @@
-"""Specs that shape the model's input and output. They are frozen in the bundle and cannot be set when scoring."""
+"""Specs that shape the model's input and output. They are part of a bundle and cannot be set when scoring.
+
+Their defaults are those of ``conf/train.yaml`` and ``conf/history.yaml``.
+"""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -9,10 +12,12 @@ from ulvspark.contract.config import Strict
 
 
 class HistorySpec(Strict):
-    """Which behaviour is computed as of a date."""
+    """What is computed of a user as of a date."""
 
     windows_days: tuple[int, ...] = (30, 91, 183, 365)
+    """Net spend and orders are counted over each of these numbers of days before the date."""
     recent_events: int = Field(32, ge=1)
+    """How many of the newest events the network may read."""
 
     @field_validator("windows_days")
     @classmethod
@@ -49,10 +54,12 @@ class HistorySpec(Strict):
 
 
 class TextSpec(Strict):
-    """How a history becomes tokens."""
+    """How texts become tokens."""
 
-    max_tokens: int = Field(128, ge=8)
+    max_tokens: int = Field(64, ge=8)
+    """Longer texts are cut at their end: a title or a review of unit ``event``, the oldest events of ``history``."""
     profile_max_words: int = Field(24, ge=0)
+    """Words of the profile that are read, of unit ``history``; the rest is cut."""
 
 
 class TierSpec(Strict):
@@ -80,11 +87,11 @@ HEADS: tuple[Head, ...] = ("tier", "spend", "churn", "price_sensitivity")
 
 
 Unit = Literal["history", "event"]
-"""What the base encoder reads at a time: a user's last events as one text, or each distinct text of an event."""
+"""What the base encoder reads at a time: a user's recent events as one text, or each distinct text of an event."""
 
 
 class SequenceSpec(Strict):
-    """The small transformer that reads a user's events one after another, where the unit of text is ``event``."""
+    """The small transformer that reads a user's events one after another, for unit ``event``."""
 
     layers: int = Field(1, ge=1)
     width: int = Field(64, ge=4)
@@ -101,15 +108,16 @@ class SequenceSpec(Strict):
 class NetworkSpec(Strict):
     """The architecture around the base encoder."""
 
-    unit: Unit = "history"
-    """``event`` reads each product, search and review once and for all users; ``sequence`` then reads the user."""
+    unit: Unit = "event"
+    """``event``: the base reads each product, search and review once for all users, and ``sequence`` reads a user's
+    events. ``history``: the base reads a user's recent events as one text."""
     sequence: SequenceSpec = Field(default_factory=lambda: SequenceSpec.model_validate({}))
-    """Of unit ``event`` alone."""
+    """For unit ``event`` alone."""
     pooling: Literal["mean", "cls", "last"] = "mean"
     vector_size: int = Field(128, ge=2)  # the norm over a single number is always 0
     hidden_size: int = Field(128, ge=0)
     """Width of the layer that the heads share; 0 leaves it out, which makes the heads linear classifiers."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
     use_text: bool = True
     use_numbers: bool = True
     heads: tuple[Head, ...] = HEADS

@@ -1,1 +1,1 @@
-"""What users did as of a date: timelines, numbers, recent events, text and labels. No I/O of its own."""
+"""What users did before a date: timelines, numbers, recent events and their text, and labels. No files are read."""

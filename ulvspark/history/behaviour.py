@@ -21,7 +21,7 @@ from ulvspark.history.packing import pack, parts
 from ulvspark.history.population import QUANTILE_PROBABILITIES, Population
 from ulvspark.history.rows import WORDS, catalogue, event_rows, profile_columns, side_by_side, user_rows
 from ulvspark.history.summaries import ROWS, Catalogue, summarise_rows, summarise_timelines
-from ulvspark.history.text import LOOKED_AT
+from ulvspark.history.text import INSPECTED_CHARACTERS
 from ulvspark.history.timelines import Timelines, newest_first, whole_users
 
 POPULATION_SAMPLE = 250_000
@@ -47,8 +47,8 @@ def build(
     thousand users at a time, each with all events. The catalogue joins by broadcast where it is small enough.
     """
     seen = events.where(F.col("event_time") < F.lit(local_midnight(as_of, time_zone)))
-    # Cut, since batches and their 32-bit offsets hold the texts of many users.
-    words = (*WORDS, F.substring("text", 1, LOOKED_AT).alias("text"))
+    # Texts are cut, since a batch, with offsets of 32 bits, holds those of many users.
+    words = (*WORDS, F.substring("text", 1, INSPECTED_CHARACTERS).alias("text"))
     known = catalogue(products).select("product_id", "product_key", "top_category", *WORDS)
     done = event_rows(seen.join(known, "product_id", "left"), time_zone, "product_key", "top_category", *words)
     rows = side_by_side(done, user_rows(users, *profile_columns())).select(*ROWS.names)

@@ -1,4 +1,4 @@
-"""Local days: which instant a date begins at, and on which date an instant falls."""
+"""Local days: the instant at which a date begins, and the date on which an instant falls."""
 
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
@@ -13,5 +13,5 @@ def local_midnight(day: date, time_zone: str) -> datetime:
 
 
 def local_day(instant: str, time_zone: str) -> Column:
-    """The local date of a timestamp column, as whole days since 1970-01-01. Relies on a session in UTC."""
+    """The local date of a timestamp column, as whole days since 1970-01-01. The Spark session must be in UTC."""
     return F.unix_date(F.to_date(F.from_utc_timestamp(F.col(instant), time_zone)))

@@ -1,4 +1,4 @@
-"""The numbers as models see them: free of currency and scale."""
+"""The numbers as models see them: ranks, logarithms and shares, without currency or scale."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ def feature_names(spec: HistorySpec) -> tuple[str, ...]:
 
 
 def feature_matrix(numbers: pd.DataFrame, population: Population, spec: HistorySpec) -> npt.NDArray[np.float32]:
-    """Shape (users, features), NaN = unknown: money as its rank in ``population``, counts as log(1 + x), shares as is.
+    """(users, features), NaN = unknown: money as its rank in ``population``, counts as log(1 + x), shares as they are.
 
     ``numbers`` holds the columns ``spec.numbers``, a row a user.
     """

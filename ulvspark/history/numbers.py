@@ -45,7 +45,7 @@ def check_numbers(names: Sequence[str], version: int, spec: HistorySpec, holder:
 
 
 def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
-    """``spec.numbers``, (n,) each, NaN = unknown; of a user without an event all are."""
+    """``spec.numbers``, (n,) each, NaN = unknown; all are unknown for a user without an event."""
     orders = _orders(timelines)
     computed = {
         **_money(timelines, orders, spec, as_of),
@@ -58,14 +58,18 @@ def numbers(timelines: Timelines, spec: HistorySpec, as_of: date) -> dict[str, F
     return {name: np.where(active, computed[name], np.nan) for name in spec.numbers}
 
 
-def _did(timelines: Timelines, event_type: str) -> Mask:
-    """(e,) the events of one type."""
-    found: Mask = timelines.events["event_type"] == EVENT_TYPES.index(event_type)
-    return found
+def _of_type(timelines: Timelines, event_type: str) -> Mask:
+    """(e,) whether an event is of one type."""
+    mask: Mask = timelines.events["event_type"] == EVENT_TYPES.index(event_type)
+    return mask
 
 
 def _money(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
-    amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
+    amount, bought, returned = (
+        timelines.events["amount"],
+        _of_type(timelines, "purchase"),
+        _of_type(timelines, "return"),
+    )
 
     def net(where: Mask) -> Floats:
         return _units(timelines.total(amount, bought & where) - timelines.total(amount, returned & where))
@@ -79,37 +83,39 @@ def _money(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -
 
 
 def _counts(timelines: Timelines, orders: Mask, spec: HistorySpec, as_of: date) -> dict[str, Floats]:
-    bought = _did(timelines, "purchase")
+    bought = _of_type(timelines, "purchase")
     product, category = timelines.events["product"], timelines.events["top_category"]
     distinct = {
         "products": timelines.newest_of_each(product, bought & is_known(product)),
         "categories": timelines.newest_of_each(category, bought & is_known(category)),
         "orders": orders,
-        # An order counts where its newest event does.
+        # An order belongs to the windows that hold its newest purchase.
         **{f"orders_{days}d": orders & _within(timelines, days, as_of) for days in spec.windows_days},
         "active_days": timelines.newest_of_each_day(np.ones(timelines.size, dtype=np.bool_)),
     }
-    kinds = {name: _did(timelines, kind) for kind in EVENT_TYPES if (name := f"{kind}_events") in spec.count_numbers}
+    kinds = {
+        name: _of_type(timelines, kind) for kind in EVENT_TYPES if (name := f"{kind}_events") in spec.count_numbers
+    }
     return {name: timelines.count(mask).astype(np.float64) for name, mask in (distinct | kinds).items()}
 
 
 def _days(timelines: Timelines, as_of: date) -> dict[str, Floats]:
     today = day_number(as_of)
-    bought = timelines.newest_of_each_day(_did(timelines, "purchase"))
+    bought = timelines.newest_of_each_day(_of_type(timelines, "purchase"))
     signup = from_arrow(timelines.users.column("signup"))
     return {
-        "recency_days": today - _newest(timelines, bought),
+        "recency_days": today - _newest_day(timelines, bought),
         "tenure_days": today - _oldest_day(timelines),
         "signup_days": np.where(is_known(signup) & (signup < today), today - signup.astype(np.float64), np.nan),
     }
 
 
 def _gaps(timelines: Timelines) -> dict[str, Floats]:
-    """Mean and population standard deviation of the days between purchase days; NaN under one and two gaps.
+    """Mean and population standard deviation of the days between purchase days; NaN with fewer than one and two gaps.
 
     std = sqrt(n * sum(gap^2) - sum(gap)^2) / n holds in whole numbers.
     """
-    rows = np.flatnonzero(timelines.newest_of_each_day(_did(timelines, "purchase")))
+    rows = np.flatnonzero(timelines.newest_of_each_day(_of_type(timelines, "purchase")))
     user, day = timelines.user[rows], timelines.day[rows]
     again = np.flatnonzero(np.diff(user) == 0)
     gap = (day[again] - day[again + 1]).astype(np.float64)
@@ -123,7 +129,11 @@ def _gaps(timelines: Timelines) -> dict[str, Floats]:
 
 
 def _shares(timelines: Timelines) -> dict[str, Floats]:
-    amount, bought, returned = timelines.events["amount"], _did(timelines, "purchase"), _did(timelines, "return")
+    amount, bought, returned = (
+        timelines.events["amount"],
+        _of_type(timelines, "purchase"),
+        _of_type(timelines, "return"),
+    )
     listed, relation = timelines.events["list_value"], timelines.events["price_relation"]
     has_list = bought & is_known(listed) & is_known(amount)
     list_value, paid = timelines.total(listed, has_list), timelines.total(amount, has_list)
@@ -138,28 +148,28 @@ def _shares(timelines: Timelines) -> dict[str, Floats]:
 
 
 def _orders(timelines: Timelines) -> Mask:
-    """The newest purchase of each order; purchases without one are of one order together."""
-    return timelines.newest_of_each(timelines.events["order"], _did(timelines, "purchase"))
+    """(e,) the newest purchase of each order; a user's purchases without an order count as one order."""
+    return timelines.newest_of_each(timelines.events["order"], _of_type(timelines, "purchase"))
 
 
 def _within(timelines: Timelines, days: int, as_of: date) -> Mask:
     return timelines.day >= day_number(as_of) - days
 
 
-def _newest(timelines: Timelines, where: Mask) -> Floats:
-    """(n,) day of the newest event that ``where`` holds."""
+def _newest_day(timelines: Timelines, where: Mask) -> Floats:
+    """(n,) day of the newest event of ``where``; NaN for a user without one."""
     rows = np.flatnonzero(where)
     users, first = np.unique(timelines.user[rows], return_index=True)
-    found = np.full(len(timelines.users), np.nan)
-    found[users] = timelines.day[rows[first]]
-    return found
+    days = np.full(len(timelines.users), np.nan)
+    days[users] = timelines.day[rows[first]]
+    return days
 
 
 def _oldest_day(timelines: Timelines) -> Floats:
-    found = np.full(len(timelines.users), np.nan)
+    days = np.full(len(timelines.users), np.nan)
     active = timelines.lengths > 0
-    found[active] = timelines.day[timelines.starts[1:][active] - 1]
-    return found
+    days[active] = timelines.day[timelines.starts[1:][active] - 1]
+    return days
 
 
 def _units(ten_thousandths: Ints) -> Floats:
@@ -168,10 +178,10 @@ def _units(ten_thousandths: Ints) -> Floats:
 
 def _ratio(part: Floats | Ints, whole: Floats | Ints) -> Floats:
     """NaN where ``whole`` is not positive."""
-    found: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-    return found
+    ratio: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return ratio
 
 
 def _share(part: Ints, whole: Ints) -> Floats:
-    found: Floats = np.clip(_ratio(part, whole), 0, 1)
-    return found
+    share: Floats = np.clip(_ratio(part, whole), 0, 1)
+    return share

@@ -16,7 +16,7 @@ WORDS = ("title", "category", "brand")
 def side_by_side(events: DataFrame, users: DataFrame) -> DataFrame:
     """``event_rows`` and ``user_rows`` in one frame, where rows of one ``user_hash`` follow each other."""
     rows = events.unionByName(users, allowMissingColumns=True).repartition("user_id")
-    # By one whole number, which Spark sorts without comparing rows; arrays sort the rest many times as fast.
+    # Spark sorts one whole number without comparing rows; the rest is sorted in arrays, many times as fast.
     return rows.withColumn("user_hash", F.xxhash64("user_id")).sortWithinPartitions("user_hash")
 
 
@@ -84,7 +84,7 @@ def _code(name: str, words: Sequence[str]) -> Column:
 
 
 def _id(value: Column) -> Column:
-    """A number to tell ids apart: of a million ids two share one of 64 bits once in 37 million times."""
+    """A number to tell ids apart: two of a million ids share one of 64 bits once in 37 million times."""
     return F.when(value.isNotNull(), F.xxhash64(value))
 
 

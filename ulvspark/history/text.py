@@ -1,8 +1,8 @@
-"""The one renderer: a user's history to the text that the model reads, and where each field stands in it.
+"""Renders users' histories, products and events as the text that the base encoder reads.
 
-Time appears only as gaps between events and money only as words relative to the product and its category, so a text
-changes when the user acts and not from one night to the next, and carries no currency. What is usual (a price at its
-reference, a mid-priced product, a quantity of one) is left unsaid: a text has few tokens to spend.
+Time appears only as gaps between events, and money only as words relative to the product and its category. So a text
+holds no currency, and changes when the user acts, not from one night to the next. What is usual (a price at its
+reference, a mid-priced product, a quantity of one) is left out, since a text has few tokens.
 """
 
 import math
@@ -21,10 +21,10 @@ encoders, so vectors of texts that the older renderer made are not used again.""
 Segment = Literal["profile", "events"]
 
 MAX_WORDS, MAX_CHARACTERS = 24, 200
-"""What is read of one value, be it a title, a search, a review or a profile attribute; the rest is cut."""
+"""The most that is read of one value (a title, a search, a review, a profile attribute); the rest is cut."""
 
-LOOKED_AT = 4 * MAX_CHARACTERS
-"""Characters of a value in which that is found: what stands behind them is never looked at."""
+INSPECTED_CHARACTERS = 4 * MAX_CHARACTERS
+"""Characters of a value in which its words are looked for; those after them are never looked at."""
 
 VERBS = {
     "purchase": "bought", "return": "returned", "view": "viewed", "click": "clicked", "cart": "put in cart",
@@ -39,7 +39,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a field stands: ``segment[start:end]``, counted in characters."""
+    """The place of a field in the text: ``segment[start:end]``, in characters."""
 
     field: str
     segment: Segment
@@ -49,7 +49,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The text of a user: who it is (segment A), what was done, newest first (segment B), and the fields' spans."""
+    """The text of a user: the profile (segment A), the events, newest first (segment B), and the spans of fields."""
 
     profile: str
     events: str
@@ -66,7 +66,7 @@ def render(history: Mapping[str, Any], spec: TextSpec) -> Rendered:
 
 
 Piece = tuple[str, str | None]
-"""Some text, and the field it stands for (None for what only joins)."""
+"""Some text and its field; None for text that only joins fields."""
 
 
 def _join(segment: Segment, pieces: Iterable[Piece]) -> tuple[str, tuple[Span, ...]]:
@@ -115,7 +115,7 @@ def _events(events: Iterable[Event]) -> Iterator[Piece]:
 
 
 def _act(event: Event) -> tuple[Any, Any]:
-    """What a run of events shares: its verb is said once."""
+    """Events that follow each other and have this in common share one verb."""
     return event.get("event_type"), event.get("order_id")
 
 
@@ -138,7 +138,7 @@ def _object(event: Event) -> Iterator[Piece]:
 
 
 def _product(event: Event) -> Iterator[Piece]:
-    """Brand, title and price words; nothing where no name of the product is known."""
+    """Price level, brand, title, quantity and price relation; nothing where the product has no name or brand."""
     field, name = _name(event)
     brand = _clean(event.get("brand"))
     words = (
@@ -153,7 +153,7 @@ def _product(event: Event) -> Iterator[Piece]:
 
 
 def _name(event: Event) -> tuple[str, str]:
-    """The field that names the product best, and its words: the title, or the end of the category path."""
+    """The field that names the product, and its text: the title, or else the last part of the category path."""
     if title := _clean(event.get("title")):
         return "title", title
     return "category", _clean((event.get("category") or "").rpartition(" > ")[2])
@@ -172,7 +172,7 @@ def _spaced(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def event_texts(histories: Iterable[Mapping[str, Any]]) -> dict[int, str]:
-    """The distinct texts of the events of ``histories``, by key: what products are called, searches and reviews."""
+    """The distinct texts of the events of ``histories``, by key: products, searches and reviews."""
     texts: dict[int, str] = {}
     for history in histories:
         for event in history["events"]:
@@ -185,7 +185,7 @@ def event_texts(histories: Iterable[Mapping[str, Any]]) -> dict[int, str]:
 
 
 def product_text(product: Mapping[str, Any]) -> str:
-    """Brand and title of a product, or the end of its category path where it has no title."""
+    """Brand and title of a product, or the last part of its category path where it has no title."""
     _, name = _name(product)
     brand = _clean(product.get("brand"))
     return name if _says(name, brand) else f"{brand} {name}".strip()
@@ -203,7 +203,7 @@ def _quantity_words(quantity: float | None) -> str:
 
 
 def _gap_words(days: int | None) -> str:
-    """Coarse words: 1 to 6 days, 1 to 8 weeks, 2 to 23 months, years. Nothing within a day."""
+    """A gap in coarse words: 1 to 6 days, 1 to 8 weeks, 2 to 24 months, or years; empty within a day."""
     if not days or days < 0:
         return ""
     for unit, length, limit in (("day", 1, 7), ("week", 7, 63), ("month", 30, 730)):
@@ -217,9 +217,9 @@ def _plural(count: int, unit: str) -> str:
 
 
 def _clean(value: str | None) -> str:
-    """Lower case, white space collapsed, cut to what is read of one value."""
+    """In lower case, with single spaces, cut to ``MAX_WORDS`` and ``MAX_CHARACTERS``."""
     if not value:
         return ""
-    # Cut first: lower-casing a review of 50,000 characters for its first words would be slow.
-    words = value[:LOOKED_AT].lower().split()[:MAX_WORDS]
+    # Cut first, since lower-casing a review of 50,000 characters for its first words would be slow.
+    words = value[:INSPECTED_CHARACTERS].lower().split()[:MAX_WORDS]
     return " ".join(words)[:MAX_CHARACTERS].rstrip()

@@ -1,1 +1,1 @@
-"""A company's tables in: mapped to the contract, checked row by row, prices put into words."""
+"""Reads a company's tables: maps them to the contract, checks each row, and puts prices into words."""

@@ -1,4 +1,4 @@
-"""What makes two rows the same: canonical ids, content hashes, and one row per key."""
+"""Decides which rows are the same: ids in one form, hashes of content, and one row for each key."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
 from ulvspark.intake.quarantine import CONTRADICTING_DUPLICATE, IDENTICAL_COPY, SUPERSEDED
 
-MADE_OF = "ulvspark.event_ids_of."
-"""Begins the name of a property of ``events``: by which mappings a source table's event ids were made."""
+EVENT_IDS_OF = "ulvspark.event_ids_of."
+"""Prefix of properties of ``events``, one for each source table: the mappings by which its event ids were made."""
 
 WHOLE_NUMBER = r"^(-?\d+)\.0+$"
 
 
 def canonical_id(value: Column, kind: DataType) -> Column:
-    """An id as a string in its one form: trimmed, ``12345.0`` as ``12345``, nothing at all as null."""
+    """An id as a string in one form: trimmed, ``12345.0`` as ``12345``, an empty one as null."""
     text = value.cast("string")
     if isinstance(kind, DoubleType | FloatType):
         # A double prints as 1.2345678E7 from ten million on; whole numbers go through an integer.
@@ -28,7 +28,7 @@ def canonical_id(value: Column, kind: DataType) -> Column:
 
 
 def content_hash(frame: DataFrame, columns: Sequence[str]) -> Column:
-    """SHA-256 of the named columns as JSON. Equal content gives equal hashes, whatever the file order."""
+    """SHA-256 of the named columns as JSON, so rows of equal content have equal hashes."""
     return F.sha2(F.to_json(F.struct(*(_hashable(frame, column) for column in columns))), 256)
 
 
@@ -39,7 +39,10 @@ def _hashable(frame: DataFrame, column: str) -> Column:
 
 
 def mark_superseded(frame: DataFrame, key: str) -> DataFrame:
-    """Of the good rows (null ``outcome``) of a key, keep the one with the largest ``latest``; ties go by content."""
+    """Of the good rows (null ``outcome``) of a key, all but the one with the largest ``latest`` become ``SUPERSEDED``.
+
+    Of equal ones the largest content hash is kept.
+    """
     newest_first = (F.col("latest").desc_nulls_last(), F.col("content_hash").desc())
     rank = F.row_number().over(_same_key(key).orderBy(*newest_first))
     # Rows without a key of their own are not versions of each other.
@@ -48,11 +51,11 @@ def mark_superseded(frame: DataFrame, key: str) -> DataFrame:
 
 
 def settle_identity(frame: DataFrame, key: str) -> DataFrame:
-    """Give each good row (null ``outcome``) its one key.
+    """Make ``key`` unique among the good rows (null ``outcome``).
 
-    Rows that share the source's key are one row where their content agrees (the copies' outcome is
-    ``IDENTICAL_COPY``) and all ``CONTRADICTING_DUPLICATE`` where it does not. A row without a key gets a hash of its
-    content and its occurrence number: since rows with one hash are equal, the numbers do not depend on file order.
+    Where rows that share a key have equal content, all but one become ``IDENTICAL_COPY``; where the content differs,
+    all become ``CONTRADICTING_DUPLICATE``. A row without a key gets one made of its content hash and of how often that
+    content came before; rows of one hash are equal, so the order of files does not matter.
     """
     by_content = _same_key(key).orderBy("content_hash")
     occurrence = F.row_number().over(by_content)
@@ -70,19 +73,20 @@ def settle_identity(frame: DataFrame, key: str) -> DataFrame:
 
 
 def _same_key(key: str) -> WindowSpec:
-    """Good rows are compared with good rows only, so ``outcome`` (null for them) is part of the key."""
+    """Rows of one key. Good rows are compared only with good ones, so ``outcome`` (null for them) is part of it."""
     return Window.partitionBy(F.coalesce(key, "content_hash"), "outcome")
 
 
-def made_ids(source: SourceConfig, before: Mapping[str, str]) -> dict[str, str]:
-    """Properties for ``events``, which has ``before``: of what ids are made where a source table gives none.
+def event_id_properties(source: SourceConfig, properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties that tell from what event ids were made; ``properties`` are those that ``events`` has already.
 
-    Raises ExpectedError where that changed since: all events of the table would be there once more, with other ids.
+    Raises ExpectedError where a source table gives no ids and its mapping has changed since it was first loaded: every
+    event of the table would be added once more, with another id.
     """
     made = {}
     for table in sorted({mapping.read.name for mapping in source.events}):
-        key = MADE_OF + _digest([source.name, table])
-        known, now = set(before.get(key, "").split()), _made_of(source, table)
+        key = EVENT_IDS_OF + _digest([source.name, table])
+        known, now = set(properties.get(key, "").split()), _mapping_digests(source, table)
         if known - now and now - known:
             raise ExpectedError(
                 f"events from {table}: without an event_id ids were made of the columns, whose mapping changed since, "
@@ -92,12 +96,12 @@ def made_ids(source: SourceConfig, before: Mapping[str, str]) -> dict[str, str]:
     return made
 
 
-def _made_of(source: SourceConfig, table: str) -> set[str]:
-    """A digest for each mapping of the table: of all that shapes its events, or of none of it where they have ids."""
+def _mapping_digests(source: SourceConfig, table: str) -> set[str]:
+    """For each mapping of the table "given" where it maps event ids, else a digest of all that shapes its events."""
     mappings = [mapping for mapping in source.events if mapping.read.name == table]
     return {
-        "given" if "event_id" in each.columns else _digest([each.columns, each.time_zone or source.time_zone])
-        for each in mappings
+        "given" if "event_id" in mapping.columns else _digest([mapping.columns, mapping.time_zone or source.time_zone])
+        for mapping in mappings
     }
 
 

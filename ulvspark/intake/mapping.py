@@ -1,4 +1,4 @@
-"""A company's columns become the contract's: SQL expressions, contract types, defaults, and what cannot be read."""
+"""Maps a source table to a contract table: evaluates the SQL expressions, converts types, fills what is left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ ACCEPTED = {
     "DATE": _LOCAL_TIMES | {"timestamp"},
     "MAP<STRING, STRING>": {"map"},
 }
-"""Types of a source's values (Spark's names) that a contract type can be made of."""
+"""For each contract type, the types of source values (by Spark's names) that can be converted to it."""
 
 _INSTANT_TEXT = r":\d\d.*([A-Za-z]|[+-]\d)"
-"""Text that names its zone after the time: ``Z``, an offset of any length, or a name."""
+"""Text with a zone after the time: ``Z``, an offset of any length, or a name."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A contract table as a mapping sees it: the columns that may be mapped, with types, and those that must be."""
+    """A contract table and its columns that may be mapped, with their types, and those that must be."""
 
     table: schema.Table
     columns: Mapping[str, str]
@@ -53,7 +53,7 @@ EVENTS = _target(
     discount=schema.MONEY,
     currency="STRING",
 )
-"""``discount`` is money off the whole line, for sources without a list price; ``currency`` a code per row."""
+"""``discount`` is money off the whole row, for sources without a list price; ``currency`` is the code of a row."""
 PRODUCTS = _target(schema.PRODUCTS, ("text_hash",), ("product_id",))
 USERS = _target(schema.USERS, (), ("user_id",))
 
@@ -61,18 +61,18 @@ USERS = _target(schema.USERS, (), ("user_id",))
 def map_table(source: DataFrame, mapping: TableMapping, target: Target, time_zone: str) -> DataFrame:
     """Rows of ``source`` as ``target``'s columns (null where unmapped).
 
-    Beside them: ``unparsable`` (the first column whose value its type cannot hold), ``latest`` (where the mapping
-    has latest_by), and ``source_row`` (a struct of the whole row).
-    Raises ExpectedError for an unknown or missing contract column, and for an expression that names a column or has
-    a type which the source does not offer.
+    Further columns: ``unparsable`` (the first column with a value that its type cannot hold), ``latest`` (the value of
+    the mapping's latest_by, else null), and ``source_row`` (a struct of the whole row).
+    Raises ExpectedError for an unknown or missing contract column, for an expression that is not valid or names a
+    column which the source lacks, and for a type that cannot be converted.
     """
     _check_names(mapping, target)
     rows = source if mapping.filter is None else _filtered(source, mapping, target)
-    kinds = {name: _kind(source, sql, name, mapping, target) for name, sql in mapping.columns.items()}
+    kinds = {name: _type_of(source, sql, name, mapping, target) for name, sql in mapping.columns.items()}
     if mapping.latest_by is not None:
-        _kind(source, mapping.latest_by, "latest_by", mapping, target)
+        _type_of(source, mapping.latest_by, "latest_by", mapping, target)
     for name, kind in kinds.items():
-        _check_kind(kind, name, mapping, target)
+        _check_type(kind, name, mapping, target)
     return _typed(_selected(rows, mapping, target), kinds, target, mapping.time_zone or time_zone)
 
 
@@ -84,10 +84,10 @@ def _selected(rows: DataFrame, mapping: TableMapping, target: Target) -> DataFra
             F.struct("*").alias("source_row"),
         )
     except AnalysisException as error:
-        # Each by itself is valid: of all rows, as count() is, or several rows of one, as explode() is.
+        # Each is valid by itself, but count() gives one value for all rows, and explode() several rows for one.
         place = f"{target.table.name} from {mapping.read.name}"
         raise ExpectedError(
-            f"{place}: the expressions do not go together, as each must give one value a row ({_said(error)})"
+            f"{place}: the expressions do not go together, as each must give one value a row ({_first_line(error)})"
         ) from None
 
 
@@ -126,7 +126,7 @@ def _blank_as_null(value: Column, kind: DataType) -> Column:
 
 
 def _instant(value: Column, kind: DataType, time_zone: str) -> Column:
-    """The UTC instant of a local time in ``time_zone``; text that carries its own offset is an instant already."""
+    """The UTC instant of a local time in ``time_zone``; text with an offset of its own is an instant already."""
     if kind.typeName() not in _TEXTS:
         return F.to_utc_timestamp(value.cast("timestamp"), time_zone)
     local = F.to_utc_timestamp(value.cast("timestamp_ntz").cast("timestamp"), time_zone)
@@ -134,12 +134,12 @@ def _instant(value: Column, kind: DataType, time_zone: str) -> Column:
 
 
 def _sorted_map(value: Column) -> Column:
-    """Entries in the order of their keys, without those that have no value: equal maps are then written equally."""
+    """Entries in the order of their keys, without null values, so that equal maps are written alike."""
     return F.map_from_entries(F.array_sort(F.map_entries(F.map_filter(value, lambda _, held: held.isNotNull()))))
 
 
 def complete_events(mapped: DataFrame, time_zone: str, clock: datetime) -> DataFrame:
-    """Fill what follows from other columns (quantity, amount, list price, order), and when the event came in."""
+    """Fill what follows from other columns (quantity, amount, list price, order), and ``ingested_at``."""
     is_trade = F.col("event_type").isin("purchase", "return")
     quantity = F.coalesce("quantity", F.when(~is_trade, F.lit(1)).cast(schema.MONEY))
     filled = mapped.withColumn("quantity", quantity)
@@ -170,24 +170,24 @@ def _check_names(mapping: TableMapping, target: Target) -> None:
 
 def _filtered(source: DataFrame, mapping: TableMapping, target: Target) -> DataFrame:
     condition = mapping.filter or "true"
-    kind = _kind(source, condition, "filter", mapping, target).typeName()
+    kind = _type_of(source, condition, "filter", mapping, target).typeName()
     if kind != "boolean":
-        raise _wrong(source, mapping, target, "filter", condition, f"is {kind}, not a condition")
+        raise _mapping_error(source, mapping, target, "filter", condition, f"is {kind}, not a condition")
     try:
         return source.where(condition)
     except AnalysisException as error:
-        raise _wrong(source, mapping, target, "filter", condition, _why(error)) from None
+        raise _mapping_error(source, mapping, target, "filter", condition, _reason(error)) from None
 
 
-def _kind(source: DataFrame, sql: str, name: str, mapping: TableMapping, target: Target) -> DataType:
+def _type_of(source: DataFrame, sql: str, name: str, mapping: TableMapping, target: Target) -> DataType:
     """The type of an expression over ``source``."""
     try:
         return source.select(F.expr(sql)).schema[0].dataType
     except AnalysisException as error:
-        raise _wrong(source, mapping, target, name, sql, _why(error)) from None
+        raise _mapping_error(source, mapping, target, name, sql, _reason(error)) from None
 
 
-def _check_kind(kind: DataType, name: str, mapping: TableMapping, target: Target) -> None:
+def _check_type(kind: DataType, name: str, mapping: TableMapping, target: Target) -> None:
     wanted, found, sql = target.columns[name], kind.typeName(), mapping.columns[name]
     place = f"{target.table.name}.{name} from {mapping.read.name}"
     if found not in {*ACCEPTED[wanted], "void"} or (name.endswith("_id") and found == "boolean"):
@@ -202,18 +202,20 @@ def _check_kind(kind: DataType, name: str, mapping: TableMapping, target: Target
         )
 
 
-def _wrong(source: DataFrame, mapping: TableMapping, target: Target, name: str, sql: str, why: str) -> ExpectedError:
+def _mapping_error(
+    source: DataFrame, mapping: TableMapping, target: Target, name: str, sql: str, why: str
+) -> ExpectedError:
     columns = ", ".join(f"{column} {kind}" for column, kind in source.dtypes)
     return ExpectedError(
         f"{target.table.name}.{name} from {mapping.read.name}: {sql!r} {why}; the table has: {columns}"
     )
 
 
-def _why(error: AnalysisException) -> str:
+def _reason(error: AnalysisException) -> str:
     if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN"):
         return f"names {(error.getMessageParameters() or {}).get('objectName')}, which is not there"
-    return f"is not valid here ({_said(error)})"
+    return f"is not valid here ({_first_line(error)})"
 
 
-def _said(error: AnalysisException) -> str:
+def _first_line(error: AnalysisException) -> str:
     return str(error).splitlines()[0].strip()

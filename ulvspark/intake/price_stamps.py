@@ -1,7 +1,7 @@
-"""Prices in words, fixed when an event is loaded: against the product's own earlier price and within its category.
+"""Puts the price of each new event into words: against the product's earlier prices, and within its category.
 
-A stamp uses strictly earlier UTC days only and is never revised, so neither a late event nor tonight's prices change
-what was once read of a user.
+These words, the stamps, use only strictly earlier UTC days and are never revised, so neither a late event nor today's
+prices change what the network reads of a user.
 """
 
 import math
@@ -14,31 +14,32 @@ from ulvspark.contract import schema
 PRICE_STAMPS = ("reference_price", "price_relation", "price_level")
 
 PRICED = ("product_id", "unit_price", "list_price")
-"""What a stamp is made of: an event is stamped anew only when one of these changed."""
+"""What a stamp is made from: an event that was loaded before is stamped again only when one of these changed."""
 
 LEVEL_CUTS = (-0.8416, -0.2533, 0.2533, 0.8416)
 """Standard deviations of ln(price) between the price levels: the quintiles of a normal distribution."""
 
 MINIMUM_PRICES = 30
-"""Fewer earlier prices in a category than this give no price level."""
+"""A category with fewer earlier prices than this gives no price level."""
 
 LN_UNITS = 1_000_000
-"""Logarithms are summed as whole millionths: integer sums do not depend on partitioning."""
+"""Logarithms are summed as whole millionths, since sums of whole numbers do not depend on partitioning."""
 
 DAY = ("stamp_product", "stamp_day")
 
 
 def changed_events(events: DataFrame, known: DataFrame) -> DataFrame:
-    """The mapped ``events`` that ``known`` (the events table) lacks or holds with other content."""
+    """The mapped ``events`` that ``known`` (the events table) lacks, or holds with other content."""
     return events.join(known.select(*schema.EVENTS.key, "content_hash"), ["event_id", "content_hash"], "left_anti")
 
 
 def stamp(new_events: DataFrame, known_events: DataFrame, products: DataFrame) -> DataFrame:
     """``new_events`` in the columns of ``schema.EVENTS``.
 
-    An event that is known keeps its stamps (``schema.STAMPED``) unless its product or price changed. Every other one
-    gets its reference price (the list price, or the mean price paid for the product on earlier days), the unit price
-    against it, and the unit price within the product's top category (all products without one count together).
+    An event that is known keeps its stamps (``schema.STAMPED``) unless its product or price changed. Every other event
+    gets a reference price (the list price, or the mean price paid for the product on earlier days), the relation of the
+    unit price to it, and the level of the unit price within the product's top category (products without a category
+    count as one category).
     """
     before = _prices_before(new_events, known_events, products)
     priced = _with_day(new_events).join(before, list(DAY), "left")
@@ -77,7 +78,7 @@ def _price_relation() -> Column:
 def _price_level() -> Column:
     count, total, squares = (F.col(name).cast("double") for name in ("prices", "ln_sum", "ln_squares"))
     mean = total / count
-    # Closer together than the threshold for a discount, prices do not differ in words either.
+    # Prices that lie closer together than the threshold for a discount get no different words.
     narrowest = LN_UNITS * math.log1p(schema.DISCOUNT_THRESHOLD)
     deviation = F.sqrt(F.greatest(squares / count - mean * mean, F.lit(narrowest**2)))
     score = (_ln_price() - mean) / deviation
@@ -98,9 +99,9 @@ def _with_day(events: DataFrame) -> DataFrame:
 
 
 def _prices_before(new_events: DataFrame, known_events: DataFrame, products: DataFrame) -> DataFrame:
-    """What was paid on strictly earlier days, by product and UTC day of a new event.
+    """Prices of strictly earlier days, for each product and UTC day of a new event.
 
-    That is the product's mean price, and the count, sum and sum of squares of ln(price) of its top category.
+    That is the product's mean price, and the count, sum and sum of squares of ln(price) in its top category.
     """
     replaced = known_events.join(new_events.select("event_id"), "event_id", "left_anti")
     daily = _daily_prices(replaced, new_events)
@@ -127,7 +128,7 @@ def _category_prices_before(placed: DataFrame) -> DataFrame:
 
 
 def _daily_prices(known_events: DataFrame, new_events: DataFrame) -> DataFrame:
-    """Exact sums over the paid purchases of a product on a day; days of new events without any are there too."""
+    """Exact sums over the paid purchases of a product on a day; days of new events are there even without any."""
     counts = (F.col("event_type") == "purchase") & (F.col("unit_price") > 0)
     columns = ("product_id", "event_time", "event_type", "unit_price")
     old = known_events.select(*columns).where(counts)

@@ -1,4 +1,4 @@
-"""Which rows are not loaded, and why: one ordered table of rules per contract table, and the quarantined rows."""
+"""Which rows are not loaded, and why: an ordered list of rules for each contract table, and the quarantined rows."""
 
 from datetime import datetime
 
@@ -17,15 +17,15 @@ IMPOSSIBLE_PRICE = "impossible_price"
 OTHER_CURRENCY = "other_currency"
 CONTRADICTING_DUPLICATE = "contradicting_duplicate"
 UNPARSABLE = "unparsable_"
-"""Prefix of a reason that names the column: the source has a value there that its type cannot hold."""
+"""Prefix of a reason that names the column in which the source has a value that its type cannot hold."""
 
 SUPERSEDED = "superseded"
 IDENTICAL_COPY = "identical_copy"
 IGNORED = (SUPERSEDED, IDENTICAL_COPY)
-"""Not mistakes: an older row of a key, and a second copy of a row that carries its own id."""
+"""Outcomes that are no mistakes: an older row of a key, and a second copy of a row with an id of its own."""
 
 Rules = tuple[tuple[str, str], ...]
-"""Pairs of SQL: the condition under which a row is bad, and the reason. The first that holds counts."""
+"""Pairs of SQL: a condition for bad rows, and the reason. The first condition that holds gives the reason."""
 
 _UNPARSABLE_RULE = ("unparsable IS NOT NULL", f"concat('{UNPARSABLE}', unparsable)")
 _TYPES = ", ".join(f"'{name}'" for name in schema.EVENT_TYPES)
@@ -62,9 +62,9 @@ def is_quarantined(outcome: Column) -> Column:
     return outcome.isNotNull() & ~outcome.isin(*IGNORED)
 
 
-def quarantine_rows(staged: DataFrame, target: str, source: str, run_id: str, clock: datetime) -> DataFrame:
-    """The bad rows of ``staged`` (columns outcome, source_table, source_row) in the form of ``schema.QUARANTINE``."""
-    return staged.where(is_quarantined(F.col("outcome"))).select(
+def quarantine_rows(checked: DataFrame, target: str, source: str, run_id: str, clock: datetime) -> DataFrame:
+    """The bad rows of ``checked`` (columns outcome, source_table, source_row) as rows of ``schema.QUARANTINE``."""
+    return checked.where(is_quarantined(F.col("outcome"))).select(
         F.lit(run_id).alias("run_id"),
         F.lit(source).alias("source"),
         "source_table",

@@ -1,4 +1,4 @@
-"""A company's own tables, read where they are and mapped to events, products, users and quarantine."""
+"""Reads a company's tables where they are, and maps them to events, products, users and quarantine."""
 
 import os
 import re
@@ -39,8 +39,8 @@ class Mapped:
     """A source in the contract's columns; nothing is read before the first action.
 
     ``events`` lack the price stamps. ``outcomes`` counts rows: target, outcome (null for good rows, otherwise one of
-    ``ulvspark.intake.quarantine``), rows. The frames share staged rows, so each source is read once; call
-    ``release`` when done.
+    ``ulvspark.intake.quarantine``), rows. All frames are made from the ``cached`` ones, so each source is read once;
+    call ``release`` when done.
     """
 
     events: DataFrame
@@ -48,49 +48,49 @@ class Mapped:
     users: DataFrame
     quarantine: DataFrame
     outcomes: DataFrame
-    staged: tuple[DataFrame, ...]
+    cached: tuple[DataFrame, ...]
 
     def release(self) -> None:
-        for frame in self.staged:
+        for frame in self.cached:
             frame.unpersist()
 
 
 def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clock: datetime, run_id: str) -> Mapped:
     """Map every table of ``source``; relative paths lie under ``source_root``.
 
-    ``clock`` (an aware datetime) is when the load happens: later events are in the future. Raises ExpectedError for a
-    source table, column or type that is missing.
+    ``clock`` (with a time zone) is the time of the load; events after it are quarantined. Raises ExpectedError for a
+    source table or column that is missing, and for a type that cannot be converted.
     """
-    stage = partial(_stage, spark, source_root, source.time_zone)
+    check = partial(_checked, spark, source_root, source.time_zone)
     complete = partial(maps.complete_events, time_zone=source.time_zone, clock=clock)
-    events = stage(source.events, maps.EVENTS, event_rules(source.currency), complete)
-    products = stage(_given(source.products), maps.PRODUCTS, PRODUCT_RULES)
-    users = stage(_given(source.users), maps.USERS, USER_RULES)
-    staged = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
-    bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in staged.items()]
+    events = check(source.events, maps.EVENTS, event_rules(source.currency), complete)
+    products = check(_as_tuple(source.products), maps.PRODUCTS, PRODUCT_RULES)
+    users = check(_as_tuple(source.users), maps.USERS, USER_RULES)
+    checked = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
+    bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in checked.items()]
     return Mapped(
         _good(events).select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
         _good(products).withColumnRenamed("content_hash", "text_hash").select(*schema.PRODUCTS.names),
         _good(users).select(*schema.USERS.names),
         reduce(DataFrame.union, bad),
-        reduce(DataFrame.union, [_outcomes(frame, name) for name, frame in staged.items()]),
-        tuple(staged.values()),
+        reduce(DataFrame.union, [_outcomes(frame, name) for name, frame in checked.items()]),
+        tuple(checked.values()),
     )
 
 
-def _given(mapping: TableMapping | None) -> tuple[TableMapping, ...]:
+def _as_tuple(mapping: TableMapping | None) -> tuple[TableMapping, ...]:
     return () if mapping is None else (mapping,)
 
 
-def _good(staged: DataFrame) -> DataFrame:
-    return staged.where(F.col("outcome").isNull())
+def _good(checked: DataFrame) -> DataFrame:
+    return checked.where(F.col("outcome").isNull())
 
 
-def _outcomes(staged: DataFrame, target: str) -> DataFrame:
-    return staged.groupBy(F.lit(target).alias("target"), "outcome").agg(F.count("*").alias("rows"))
+def _outcomes(checked: DataFrame, target: str) -> DataFrame:
+    return checked.groupBy(F.lit(target).alias("target"), "outcome").agg(F.count("*").alias("rows"))
 
 
-def _stage(
+def _checked(
     spark: SparkSession,
     source_root: str,
     time_zone: str,
@@ -99,33 +99,34 @@ def _stage(
     rules: Rules,
     complete: Callable[[DataFrame], DataFrame] = lambda mapped: mapped,
 ) -> DataFrame:
-    """All rows of a contract table with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``."""
+    """All rows of a contract table, with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``; cached."""
     (key,) = target.table.key
-    judged = [_nothing(spark, target)]
+    rows = [_no_rows(spark, target)]
     for mapping in mappings:
         mapped = maps.map_table(read_table(spark, mapping, source_root, target.table.name), mapping, target, time_zone)
-        judged.append(_judge(complete(mapped), mapping, target, rules, len(mappings) > 1))
-    settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), judged), key)
+        rows.append(_with_outcome(complete(mapped), mapping, target, rules, alone=len(mappings) == 1))
+    settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows), key)
     source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
-    # Not in memory: what has no place there comes back from disk in blocks as large as a task's rows.
+    # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows.
     return settled.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
 
 
-def _nothing(spark: SparkSession, target: maps.Target) -> DataFrame:
-    """No rows, so that a table which the source lacks goes the same way as any other."""
+def _no_rows(spark: SparkSession, target: maps.Target) -> DataFrame:
+    """A frame without rows, so that a table which the source lacks is handled like any other."""
     made = "content_hash STRING, outcome STRING, source_table STRING, source_row STRING"
     columns = ", ".join(f"{name} {kind}" for name, kind in target.columns.items())
     return spark.createDataFrame([], f"{columns}, {made}")
 
 
-def _judge(
-    mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules, beside_others: bool
+def _with_outcome(
+    mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules, alone: bool
 ) -> DataFrame:
+    """The rows of one source table with ``outcome``; ``alone`` says that no other table has rows for the target."""
     (key,) = target.table.key
     content = [name for name in target.table.names if name in target.columns and name != key]
     judged = mapped.withColumns({"outcome": first_reason(rules), "content_hash": content_hash(mapped, content)})
-    # Whole source rows are written only where they may still be needed: most rows are good.
-    settled = mapping.latest_by is not None and not beside_others
+    # Whole source rows are written only where they may still be needed, since most rows are good.
+    settled = mapping.latest_by is not None and alone
     may_contradict = F.lit(False) if settled else F.col(key).isNotNull()
     source_row = F.to_json("source_row", {"ignoreNullFields": "false"})
     kept = judged.withColumns(
@@ -149,23 +150,23 @@ def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, tar
     except (PySparkException, Py4JJavaError) as error:
         raise ExpectedError(
             f"{target}: source table {mapping.read.name} ({read.format}) cannot be read: {_first_line(error)}"
-            f"{_beside(read, source_root)}"
+            f"{_files_beside(read, source_root)}"
         ) from None
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Around the first action on what ``read_source`` gives: damaged files and null keys show themselves only there.
+def read_errors_as_expected() -> Iterator[None]:
+    """Put this around the first action on what ``read_source`` gives, where damaged files and null keys first show.
 
-    Raises ExpectedError saying which it is.
+    Raises ExpectedError that says which it is.
     """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        said = _first_line(error)
-        if "FAILED_READ_FILE" in said:
-            raise ExpectedError(f"a source table cannot be read to its end: {said}") from None
-        if "NULL_MAP_KEY" in said:
+        message = _first_line(error)
+        if "FAILED_READ_FILE" in message:
+            raise ExpectedError(f"a source table cannot be read to its end: {message}") from None
+        if "NULL_MAP_KEY" in message:
             raise ExpectedError("a map in a mapping has a key that is null in some row; use coalesce() there") from None
         raise
 
@@ -178,7 +179,8 @@ def _first_line(error: Exception) -> str:
 def reader_options(read: ReadFrom) -> dict[str, str]:
     """Options for Spark's reader, with ``${NAME}`` filled from the environment.
 
-    CSV files have a header unless told otherwise, and their values stay text: the contract's types decide.
+    CSV files are read with a header unless the options say otherwise, and as text, which is then converted to the
+    contract's types.
     Raises ExpectedError for a variable that is not set.
     """
     options = {name: _filled(name, value) for name, value in read.options.items()}
@@ -193,7 +195,7 @@ def _filled(option: str, value: str) -> str:
     missing = [name for name in _VARIABLE.findall(value) if name not in os.environ]
     if missing:
         raise ExpectedError(f"option {option}: the environment has no variable {', '.join(missing)}; set it")
-    return _VARIABLE.sub(lambda found: os.environ[found.group(1)], value)
+    return _VARIABLE.sub(lambda match: os.environ[match.group(1)], value)
 
 
 def _address(path: str, source_root: str) -> str:
@@ -201,8 +203,8 @@ def _address(path: str, source_root: str) -> str:
     return path if absolute else f"{source_root.rstrip('/')}/{path}"
 
 
-def _beside(read: ReadFrom, source_root: str) -> str:
-    """What the folder of a missing local file holds instead."""
+def _files_beside(read: ReadFrom, source_root: str) -> str:
+    """Text that names the files in the folder of a missing local file."""
     if read.path is None or "://" in (address := _address(read.path, source_root)):
         return ""
     folder = Path(address).parent

@@ -12,10 +12,10 @@ from pyspark.sql import DataFrame
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake.identity import made_ids
+from ulvspark.intake.identity import event_id_properties
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
-from ulvspark.intake.sources import Mapped, read_source, reading
+from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
@@ -67,7 +67,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
     with _mistakes_named(source.path):
         _check_settings(warehouse, source.config)
         properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
-        id_properties = made_ids(source.config, properties)
+        id_properties = event_id_properties(source.config, properties)
         mapped = read_source(warehouse.spark, source.config, source.root, clock, run_id)
 
     with RunLog(warehouse, JOB, run_id) as run:
@@ -117,7 +117,7 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
 
 
 def _count_outcomes(mapped: Mapped, step: Step) -> None:
-    with reading():
+    with read_errors_as_expected():
         rows = mapped.outcomes.collect()
     for table in TARGETS:
         outcomes = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}

@@ -1,4 +1,4 @@
-"""What users do: visits, and in a visit views, clicks, searches, carts, purchases, returns and reviews."""
+"""Simulates the event log: users' visits, with views, clicks, searches, carts, purchases, returns and reviews."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -26,7 +26,7 @@ def event_log(people: DataFrame, config: SimulationConfig) -> DataFrame:
 
 
 def visits(people: DataFrame, config: SimulationConfig) -> DataFrame:
-    """One row a visit, at a uniform moment between joining and leaving: a Poisson process given its count."""
+    """One row a visit, at a uniform moment between joining and leaving, as in a Poisson process of a known count."""
     draws, user = Draws(config.seed), F.col("id")
     until = F.least(F.col("left"), F.lit(float(config.days)))
     life = F.greatest(until - F.col("joined"), F.lit(0.0))
@@ -40,7 +40,7 @@ def visits(people: DataFrame, config: SimulationConfig) -> DataFrame:
 
 
 def looks(visits: DataFrame, config: SimulationConfig) -> DataFrame:
-    """One row a product looked at in a visit, with its price that day and how far the user went."""
+    """One row for each product looked at in a visit: its price that day, and whether it was bought."""
     draws, key = Draws(config.seed), (F.col("id"), F.col("visit"), F.col("item"))
     number = 1 + draws.count(F.lit(_ITEMS_PER_VISIT - 1), "items", F.col("id"), F.col("visit"))
     product, day = F.col("product"), F.col("day")
@@ -56,7 +56,7 @@ def looks(visits: DataFrame, config: SimulationConfig) -> DataFrame:
 
 
 def _product_looked_at(config: SimulationConfig, draws: Draws, key: tuple[Column, ...]) -> Column:
-    """Mostly popular products (low ranks) of the user's few favourite categories."""
+    """Draws mostly popular products (low ranks) of the user's few favourite categories."""
     favourite = draws.below(_FAVOURITES, "favourite", *key)
     category = draws.below(len(CATEGORIES), "taste", F.col("id"), favourite)
     rank = F.floor(F.pow(draws.uniform("rank", *key), 2.0) * (config.products // len(CATEGORIES)))
@@ -64,7 +64,7 @@ def _product_looked_at(config: SimulationConfig, draws: Draws, key: tuple[Column
 
 
 def events(looks: DataFrame, config: SimulationConfig) -> DataFrame:
-    """One row an event of each look: some are only views, some end in a purchase, a return, a review."""
+    """One row for each event of a look: always a view, sometimes a purchase, a return or a review as well."""
     draws, key = Draws(config.seed), (F.col("id"), F.col("visit"), F.col("item"))
     chance = {what: draws.uniform(what, *key) for what in ("click", "search", "cart", "return", "review")}
     happened = {
@@ -78,7 +78,7 @@ def events(looks: DataFrame, config: SimulationConfig) -> DataFrame:
     }
     steps = F.array(*(F.when(true, _step(kind, n)) for n, (kind, true) in enumerate(happened.items())))
     rows = looks.withColumn("step", F.explode(F.filter(steps, lambda step: step.isNotNull())))
-    # What is shuffled or written stays narrow: the latent columns end here.
+    # The latent columns are dropped here, so that little is shuffled and written.
     return rows.select(*_columns(config, draws, key))
 
 
@@ -88,7 +88,7 @@ def _step(kind: str, position: int) -> Column:
 
 def _columns(config: SimulationConfig, draws: Draws, key: tuple[Column, ...]) -> list[Column]:
     kind, priced = F.col("step.kind"), F.col("step.kind").isin("purchase", "return")
-    # Goods come back, and are written about, days after they were bought.
+    # Returns and reviews come days after the purchase.
     later = F.when(kind.isin("return", "review"), 2 + 12 * draws.uniform("later", *key)).otherwise(0.0)
     seconds = (F.col("moment") + later) * 86400 + 20 * F.col("item") + F.col("step.position")
     start = F.unix_timestamp(F.lit(config.start).cast("timestamp"))

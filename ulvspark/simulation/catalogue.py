@@ -1,4 +1,4 @@
-"""Products, their prices and promotions: every price is a formula of product and date, so no join is needed."""
+"""Simulates products, prices and promotions. A price is a formula of product and date, so no join is needed."""
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -32,7 +32,7 @@ def category_of(product: Column) -> Column:
 
 
 def list_price(product: Column, day: Column, draws: Draws) -> Column:
-    """The price before promotions: a level of its own, changed a little every quarter."""
+    """The price before promotions: the product's own level, changed a little every quarter."""
     level = _PRICE_SPREAD * draws.normal("price", product)
     drift = _QUARTERLY_DRIFT * draws.normal("drift", product, F.floor(day / 91))
     return F.round(_MEDIAN_PRICE * F.exp(level + drift), 2)
@@ -46,7 +46,7 @@ def discount(product: Column, day: Column, config: SimulationConfig, draws: Draw
 
 
 def noun(product: Column, draws: Draws) -> Column:
-    """What the product is, in a word or two."""
+    """The noun of the product's title, of one or two words."""
     nouns = F.array(*(F.array(*map(F.lit, words)) for words in CATEGORIES.values()))
     return F.get(F.get(nouns, category_of(product)), draws.below(6, "noun", product))
 
@@ -68,5 +68,5 @@ def catalogue(spark: SparkSession, config: SimulationConfig) -> DataFrame:
 
 
 def product_name(product: Column) -> Column:
-    """The product's id as the platform writes it."""
+    """The product's id on the platform."""
     return F.concat(F.lit("p"), product.cast("string"))

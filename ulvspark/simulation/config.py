@@ -1,4 +1,4 @@
-"""What is simulated: sizes, dates, and the rates that shape behaviour (``conf/simulation.yaml``)."""
+"""The configuration of a simulated platform: sizes, dates and rates (``conf/simulation.yaml``)."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from ulvspark.contract.config import Strict
 
 
 class SimulationConfig(Strict):
-    """One simulated platform. The same config gives the same rows, however Spark partitions the work."""
+    """One simulated platform. The same configuration gives the same rows, however Spark partitions the work."""
 
     users: int = Field(1000, ge=1)
     products: int = Field(500, ge=100)

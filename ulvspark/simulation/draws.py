@@ -1,4 +1,4 @@
-"""Random columns that depend on a row's key alone, so that partitioning and retries change nothing."""
+"""Random columns that depend only on the key of a row, so partitioning and retries change nothing."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _STEP = 2.0**-53
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws keyed by (seed, ``what`` is drawn, the row's key columns)."""
+    """Random columns. A value depends on the seed, on ``what`` is drawn, and on the key columns of the row."""
 
     seed: int
 
@@ -31,10 +31,10 @@ class Draws:
         return -F.log(self.uniform(what, *key)) / rate
 
     def count(self, mean: Column, what: str, *key: Column) -> Column:
-        """A whole number like Poisson(``mean``) where that is large: normal, rounded at random, and cut off at 0.
+        """A whole number, near Poisson(``mean``) where the mean is large: a normal one, rounded at random, at least 0.
 
-        The cut raises small means: of 0.05 it makes 0.12, of 0.2 0.30, of 0.6 0.70, of 1 1.08; from 5 on it adds next
-        to nothing.
+        The bound at 0 raises small means: 0.05 becomes 0.12, 0.2 becomes 0.30, 0.6 becomes 0.70 and 1 becomes 1.08;
+        means of 5 or more hardly change.
         """
         spread = mean + F.sqrt(mean) * self.normal(f"{what}/spread", *key)
         return F.greatest(F.lit(0), F.floor(spread + self.uniform(f"{what}/round", *key))).cast("int")

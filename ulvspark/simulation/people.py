@@ -1,4 +1,4 @@
-"""Users and their latent truth: activity, spending power, satisfaction, churn hazard, price elasticity."""
+"""Simulates users and what drives them: activity, spending power, satisfaction, churn hazard and price elasticity."""
 
 import math
 
@@ -14,10 +14,10 @@ COUNTRIES = ("Germany", "France", "Netherlands", "Spain", "Ireland")
 def people(spark: SparkSession, config: SimulationConfig) -> DataFrame:
     """One row a user with everything that drives behaviour.
 
-    Satisfaction is standard normal; it lowers the hazard of leaving and is heard in reviews. Visits a day and the
-    hazard are lognormal around the config's medians. Elasticity is lognormal: the weight of a discount in the log odds
-    of buying. ``joined`` and ``left`` are days since the start; ``left`` is the last day of a user's life, not known
-    to the platform.
+    Satisfaction is standard normal; it lowers the hazard of leaving and shows in reviews. Visits a day and the hazard
+    are lognormal around the medians of the configuration. Elasticity, the weight of a discount in the log odds of
+    buying, is lognormal. ``joined`` and ``left`` are days since the start; the platform does not know the day on which
+    a user has ``left``.
     """
     draws, user = Draws(config.seed), F.col("id")
     satisfaction = draws.normal("satisfaction", user)
@@ -39,13 +39,13 @@ def people(spark: SparkSession, config: SimulationConfig) -> DataFrame:
 
 
 def members(people: DataFrame, config: SimulationConfig) -> DataFrame:
-    """What the platform knows of its users: user_id, signup, country."""
+    """What the platform knows of its users: user_id, signup and country."""
     signup = F.date_add(F.lit(config.start), F.col("joined"))
     return people.select("user_id", signup.alias("signup"), "country")
 
 
 def truth(people: DataFrame, config: SimulationConfig) -> DataFrame:
-    """What only a simulator knows, one row a user: latent rates and the day the user left for good."""
+    """What only a simulator knows of its users, one row a user: latent rates, and the day the user left for good."""
     left = F.date_add(F.lit(config.start), F.least(F.col("left"), F.lit(36500.0)).cast("int"))
     return people.select(
         "user_id",

@@ -79,8 +79,8 @@ def test_what_is_not_known_is_null(built):
 
 def test_recent_events_newest_first_without_platform_ids(built):
     history = built["ann"]["history"]
-    told = [(e["event_type"], e["order_id"], e["gap_days"], e["quantity"], e["title"]) for e in history["events"]]
-    assert told == [
+    fields = [(e["event_type"], e["order_id"], e["gap_days"], e["quantity"], e["title"]) for e in history["events"]]
+    assert fields == [
         ("purchase", "0", 56, 1.0, None),
         ("return", "1", 4, 1.0, "white heart"),
         ("purchase", "2", 81, 1.0, "red mug"),

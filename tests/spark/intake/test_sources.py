@@ -10,7 +10,7 @@ from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake.sources import read_source, reading
+from ulvspark.intake.sources import read_errors_as_expected, read_source
 
 CLOCK = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -212,7 +212,7 @@ def test_a_damaged_file_is_named(spark, tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:100] + bytes(300) + content[400:])
     mapped = read(spark, tmp_path, source())
-    with pytest.raises(ExpectedError, match=r"cannot be read to its end: .*lines\.parquet"), reading():
+    with pytest.raises(ExpectedError, match=r"cannot be read to its end: .*lines\.parquet"), read_errors_as_expected():
         mapped.outcomes.collect()
     mapped.release()
 
@@ -243,6 +243,6 @@ def test_keys_of_a_map_that_are_twice_there_or_not_at_all(spark, tmp_path):
     }  # fmt: skip
     mapped.release()
     mapped = attributes("map(sku, 'bought')")
-    with pytest.raises(ExpectedError, match="a map in a mapping has a key that is null"), reading():
+    with pytest.raises(ExpectedError, match="a map in a mapping has a key that is null"), read_errors_as_expected():
         mapped.outcomes.collect()
     mapped.release()

@@ -23,7 +23,7 @@ from ulvspark.warehouse.tables import Warehouse
 TABLES = ("events", "products", "users")
 PREDICTED = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
 NETWORKS: dict[Unit, NetworkSpec] = {
-    "history": NetworkSpec(vector_size=16, hidden_size=8),
+    "history": NetworkSpec(unit="history", vector_size=16, hidden_size=8),
     "event": NetworkSpec(unit="event", vector_size=16, hidden_size=8, sequence=SequenceSpec(width=16, layers=1)),
 }
 

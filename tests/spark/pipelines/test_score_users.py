@@ -44,7 +44,9 @@ def publish(folder: Path, network: NetworkSpec, alias: str, **changes) -> str:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> str:
-    return publish(tmp_path_factory.mktemp("models"), NetworkSpec(vector_size=16, hidden_size=8), "champion")
+    return publish(
+        tmp_path_factory.mktemp("models"), NetworkSpec(unit="history", vector_size=16, hidden_size=8), "champion"
+    )
 
 
 def command_line(folder: Path, warehouse: Warehouse, models: str, as_of: date = shop.AS_OF, **limits) -> list[str]:

@@ -11,7 +11,7 @@ from model_training.pretraining.config import PretrainConfig
 from model_training.searching.config import SearchConfig
 from ulvspark.contract.config import load_config
 from ulvspark.contract.source import SourceConfig
-from ulvspark.contract.spec import HistorySpec
+from ulvspark.contract.spec import HistorySpec, NetworkSpec, SequenceSpec, TextSpec
 from ulvspark.scoring.tiers import TierDecision
 from ulvspark.simulation.config import SimulationConfig
 
@@ -35,6 +35,20 @@ SHIPPED = {path: model for pattern, model in MODELS.items() for path in sorted(C
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(CONF).as_posix())
 def test_it_loads(path):
     load_config(SHIPPED[path], path)
+
+
+@pytest.mark.parametrize(
+    ("shipped", "spec"),
+    [
+        (load_config(HistorySpec, CONF / "history.yaml"), HistorySpec),
+        (load_config(TrainConfig, CONF / "train.yaml").text, TextSpec),
+        (load_config(TrainConfig, CONF / "train.yaml").network, NetworkSpec),
+        (load_config(TrainConfig, CONF / "train.yaml").network.sequence, SequenceSpec),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_the_defaults_of_specs_are_the_values_that_are_shipped(shipped, spec):
+    assert shipped == spec.model_validate({})
 
 
 def test_none_is_left_out():

@@ -57,9 +57,9 @@ def rows(users) -> pa.RecordBatch:
     """As ``newest_first`` gives them; a user without a profile and without an event is not there."""
     found = []
     for name, (has_profile, events) in zip("abcde", users, strict=False):
-        told = json.dumps({"country": name})
+        profile = json.dumps({"country": name})
         found += [
-            {"known": True, "signup": TODAY - 10, "profile_key": 7, "profile": told, "user_id": name}
+            {"known": True, "signup": TODAY - 10, "profile_key": 7, "profile": profile, "user_id": name}
         ] * has_profile
         newest_first = sorted(events, key=lambda event: -event["day"])
         found += [event | {"user_id": name} for event in newest_first]
@@ -132,8 +132,8 @@ def test_recent_events_are_those_of_each_user_alone(users):
     batch = rows(users)
     assume(len(batch))
     read = recent_events(Timelines.from_rows(batch), SPEC.recent_events)
-    told, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(records(read), read).to_pylist()
-    for history, digest, (has_profile, events) in zip(told, hashed, by_user(batch), strict=True):
+    as_histories, hashed = histories(read).to_pylist(maps_as_pydicts="strict"), hashes(records(read), read).to_pylist()
+    for history, digest, (has_profile, events) in zip(as_histories, hashed, by_user(batch), strict=True):
         assert (history is None) == (digest is None) == (not events)
         if events:
             assert history["profile"] == ({"country": events[0]["user_id"]} if has_profile else None)
@@ -192,16 +192,16 @@ def test_records_say_what_words_say(users):
     batch = rows(users)
     assume(len(batch) > 0)
     read = recent_events(Timelines.from_rows(batch), SPEC.recent_events)
-    told, packed = histories(read), sequences(records(read), read.starts)
-    assert told.is_valid().equals(packed.is_valid())
-    in_words = dict(vars(Events.from_lists(pc.struct_field(told, "events").drop_null())))
+    as_histories, packed = histories(read), sequences(records(read), read.starts)
+    assert as_histories.is_valid().equals(packed.is_valid())
+    in_words = dict(vars(Events.from_lists(pc.struct_field(as_histories, "events").drop_null())))
     in_records = dict(vars(Events.from_sequences(packed.drop_null())))
     codes = in_records.pop("codes"), in_words.pop("codes")
     for found, expected in (codes, (in_records, in_words)):
         assert found.keys() == expected.keys()
         for name, values in found.items():
             np.testing.assert_array_equal(values, expected[name], err_msg=name)
-    events = [[] if one is None else one["events"] for one in told.to_pylist()]
+    events = [[] if one is None else one["events"] for one in as_histories.to_pylist()]
     assert text_keys(read).to_pylist() == [
         [each["text_key"] for each in one if each["text_key"] is not None] for one in events
     ]
@@ -211,15 +211,15 @@ def test_records_say_what_words_say(users):
 def test_what_was_packed_is_what_was_done(users, day):
     batch = rows(users)
     assume(len(batch) > 0)
-    lived, unpacked = Timelines.from_rows(batch), unpack(pack(Timelines.from_rows(batch)))
+    timelines, unpacked = Timelines.from_rows(batch), unpack(pack(Timelines.from_rows(batch)))
     assert unpacked.users.column("known").to_pylist() == [
-        each or False for each in lived.users.column("known").to_pylist()
+        each or False for each in timelines.users.column("known").to_pylist()
     ]
-    looked_up = {name: lived.events[name] for name in ("top_category", "product_key")}
+    looked_up = {name: timelines.events[name] for name in ("top_category", "product_key")}
     unpacked = replace(unpacked, events=unpacked.events | looked_up)
     for name, values in numbers(unpacked, SPEC, AS_OF).items():
-        np.testing.assert_array_equal(values, numbers(lived, SPEC, AS_OF)[name], err_msg=name)
-    np.testing.assert_array_equal(records(recent_events(unpacked, 3)), records(recent_events(lived, 3)))
+        np.testing.assert_array_equal(values, numbers(timelines, SPEC, AS_OF)[name], err_msg=name)
+    np.testing.assert_array_equal(records(recent_events(unpacked, 3)), records(recent_events(timelines, 3)))
 
     earlier = rows([(known, [each for each in events if each["day"] < day]) for known, events in users])
     before = unpacked.before(day)

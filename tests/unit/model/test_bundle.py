@@ -151,13 +151,13 @@ def test_the_encoder_version_covers_what_shapes_a_vector_and_nothing_else(tiny_b
         return save(tmp_path / "b", tiny_bert, about.model_copy(update=changes)).user_encoder_version
 
     first = version()
-    heads = NetworkSpec(vector_size=16, hidden_size=9, heads=("churn",))
+    heads = NetworkSpec(unit="history", vector_size=16, hidden_size=9, heads=("churn",))
     assert version(metrics={"auc": 0.9}, horizon_days=30, data_versions={}, network=heads) == first
     assert version(history=HistorySpec(windows_days=(7,))) == first
     others = [
         version(seed=8),
-        version(text=TextSpec(max_tokens=64)),
-        version(network=NetworkSpec(vector_size=16, pooling="cls")),
+        version(text=TextSpec(max_tokens=48)),
+        version(network=NetworkSpec(unit="history", vector_size=16, pooling="cls")),
         version(history=HistorySpec(recent_events=8)),
     ]
     assert len({first, *others}) == 5

@@ -63,7 +63,7 @@ def test_every_weight_learns(tiny_bert: Path) -> None:
 
 
 def test_heads_that_are_absent_leave_their_labels_alone(tiny_bert: Path) -> None:
-    network = tiny.network(tiny.facts(NetworkSpec(vector_size=16, heads=("churn",))), tiny_bert)
+    network = tiny.network(tiny.facts(NetworkSpec(unit="history", vector_size=16, heads=("churn",))), tiny_bert)
     assert list(network(features(), texts=TOKENS, **LABELS)) == ["loss", "churn"]
     assert "loss" not in network(features(), texts=TOKENS, tier=LABELS["tier"])
 
@@ -72,13 +72,15 @@ def test_numbers_or_text_alone(tiny_bert: Path) -> None:
     numbers_only = tiny.network(tiny.facts(NetworkSpec(use_text=False)), None).eval()
     assert numbers_only.encoder is None
     assert numbers_only(features())["tier"].shape == (2, 3)
-    text_only = tiny.network(tiny.facts(NetworkSpec(vector_size=16, use_numbers=False)), tiny_bert).eval()
+    text_only = tiny.network(
+        tiny.facts(NetworkSpec(unit="history", vector_size=16, use_numbers=False)), tiny_bert
+    ).eval()
     assert torch.equal(text_only(features(), texts=TOKENS)["churn"], text_only(texts=TOKENS)["churn"])
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "gpt2"])
 def test_activation_checkpointing_changes_no_gradient(family: str, tmp_path: Path) -> None:
-    spec = NetworkSpec(vector_size=16, pooling="last" if family == "gpt2" else "mean", dropout=0)
+    spec = NetworkSpec(unit="history", vector_size=16, pooling="last" if family == "gpt2" else "mean", dropout=0)
     network = tiny.network(tiny.facts(spec), tiny.base_folder(tmp_path, family)).train()
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):

@@ -148,7 +148,7 @@ def test_agreement_is_measured_beside_fp32(unit: str, tiny_bert: Path) -> None:
 
 
 def test_agreement_notices_a_precision_that_moves_tiers(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = tiny.facts(NetworkSpec(vector_size=16, hidden_size=8, use_numbers=False))
+    facts = tiny.facts(NetworkSpec(unit="history", vector_size=16, hidden_size=8, use_numbers=False))
     network = tiny.network(facts, tiny_bert).eval()
     torch.nn.init.normal_(network.decider.heads["tier"].weight, std=10)  # else all are of one tier
     real = Engine.read
@@ -182,7 +182,7 @@ def test_auto_takes_the_fastest_that_agrees() -> None:
 
 
 def test_a_gpu_reads_in_16_bits_where_they_agree() -> None:
-    saved = tiny.facts(NetworkSpec(vector_size=16))
+    saved = tiny.facts(NetworkSpec(unit="history", vector_size=16))
     wrong = GOOD.model_copy(update={"equal_tiers": 0.9949})
     for precision, found, expected in (
         ("fp32", GOOD, "fp32"), ("bf16", GOOD, "bf16"), ("int8", GOOD, "bf16"), ("int8", wrong, "fp32"),

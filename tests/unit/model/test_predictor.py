@@ -89,7 +89,7 @@ def test_without_text(tiny_bert: Path, tmp_path: Path) -> None:
 
 
 def test_without_numbers(tiny_bert: Path, tmp_path: Path) -> None:
-    scorer = predictor(tmp_path / "b", tiny_bert, NetworkSpec(vector_size=16, use_numbers=False))
+    scorer = predictor(tmp_path / "b", tiny_bert, NetworkSpec(unit="history", vector_size=16, use_numbers=False))
     vectors = scorer.encode(USERS.histories)
     scores = scorer.decide(vectors, USERS.numbers, USERS.population)
     unknown = scorer.decide(vectors, USERS.numbers * np.nan, USERS.population)
@@ -98,13 +98,13 @@ def test_without_numbers(tiny_bert: Path, tmp_path: Path) -> None:
 
 
 def test_a_single_head_gives_the_rest_as_none(tiny_bert: Path, tmp_path: Path) -> None:
-    scorer = predictor(tmp_path / "b", tiny_bert, NetworkSpec(vector_size=16, heads=("tier",)))
+    scorer = predictor(tmp_path / "b", tiny_bert, NetworkSpec(unit="history", vector_size=16, heads=("tier",)))
     scores = scorer.decide(scorer.encode(USERS.histories), USERS.numbers, USERS.population)
     assert scores.churn_probability is scores.price_sensitivity is scores.expected_value_median is None
     expected = scores.tier_probabilities @ [0.1, 1.0, 5.0] * USERS.population.platform_scale
     np.testing.assert_allclose(scores.expected_value, expected)
     scorer.self_test()
-    churn = predictor(tmp_path / "c", tiny_bert, NetworkSpec(vector_size=16, heads=("churn",)))
+    churn = predictor(tmp_path / "c", tiny_bert, NetworkSpec(unit="history", vector_size=16, heads=("churn",)))
     scores = churn.decide(churn.encode(USERS.histories), USERS.numbers, USERS.population)
     assert scores.tier_probabilities is scores.expected_value is None
     churn.self_test()
@@ -142,7 +142,7 @@ def test_empty_input_is_no_special_case(tiny_bundle: Path) -> None:
 
 def test_gpt_like_bases_score_too(tmp_path: Path) -> None:
     base = tiny.base_folder(tmp_path / "gpt2", "gpt2")
-    scorer = predictor(tmp_path / "b", base, NetworkSpec(vector_size=16, pooling="last"))
+    scorer = predictor(tmp_path / "b", base, NetworkSpec(unit="history", vector_size=16, pooling="last"))
     scorer.self_test()
     together = scorer.encode(USERS.histories)
     alone = np.vstack([scorer.encode([history]) for history in USERS.histories])
@@ -156,7 +156,7 @@ def test_the_packaged_minilm(tmp_path: Path) -> None:
     from ulvspark.model.bundle import bundle
 
     base = Path(get_model_path())
-    about = tiny.facts(NetworkSpec(), TextSpec(max_tokens=64))
+    about = tiny.facts(NetworkSpec(unit="history"), TextSpec(max_tokens=64))
     bundle.save(tmp_path / "b", tiny.network(about, base), load_tokenizer(base), about)
     scorer = Predictor.load(tmp_path / "b")
     scorer.self_test()

@@ -230,7 +230,7 @@ def test_weights_are_shares() -> None:
 def test_the_commands_renew_a_bundle_and_leave_its_encoder_as_it_was(
     tiny_bert: Path, tmp_path: Path, warehouse_root: Path
 ) -> None:
-    network, models = NetworkSpec(vector_size=16, hidden_size=8), str(tmp_path / "models")
+    network, models = NetworkSpec(unit="history", vector_size=16, hidden_size=8), str(tmp_path / "models")
     store = open_store(models)
     first = store.publish(saved(tmp_path / "a", tiny_bert, network))
     store.point("champion", first, None)

@@ -48,7 +48,7 @@ def few_trees(monkeypatch):
 
 def publish(root: Path, base: Path, origin: date = date(2020, 1, 1), **changes) -> str:
     """A random bundle of numbers alone that learned as of ``origin``; returns its store."""
-    network = NetworkSpec(vector_size=16, hidden_size=8, use_text=False)
+    network = NetworkSpec(unit="history", vector_size=16, hidden_size=8, use_text=False)
     facts = tiny.facts(network).model_copy(
         update={"history": training_set.SPEC, "training_origins": (origin,), "horizon_days": 30, **changes}
     )

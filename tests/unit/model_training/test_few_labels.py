@@ -46,7 +46,7 @@ def masked(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory, tiny_bert) -> Path:
     """A bundle of numbers alone that learned on a platform of dollars."""
-    spec = NetworkSpec(vector_size=16, hidden_size=16, use_text=False)
+    spec = NetworkSpec(unit="history", vector_size=16, hidden_size=16, use_text=False)
     about = tiny.facts(spec).model_copy(update={"history": training_set.SPEC, "horizon_days": 30, "currency": "USD"})
     return tiny.bundle_folder(tmp_path_factory.mktemp("stranger") / "bundle", tiny_bert, about)
 
@@ -113,8 +113,8 @@ def test_going_on_from_a_bundle_starts_with_its_weights(stranger, training_wareh
     assert [each.currency for each in learned(read_manifest(made))] == ["GBP", "USD"]
 
 
-WITH_WORDS = [*SMALL, "tuning.freeze=head", "text.max_tokens=128"]
-SAME = {"history": training_set.SPEC, "network": NetworkSpec(vector_size=16, hidden_size=16)}
+WITH_WORDS = [*SMALL, "tuning.freeze=head", "text.max_tokens=64"]
+SAME = {"history": training_set.SPEC, "network": NetworkSpec(unit="history", vector_size=16, hidden_size=16)}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_the_draws_hold_what_was_asked_for_and_differ(training_warehouse):
 
 
 def test_a_bundle_of_this_very_platform_is_no_stranger(tiny_bert, training_warehouse, tmp_path):
-    spec = NetworkSpec(vector_size=16, hidden_size=16, use_text=False)
+    spec = NetworkSpec(unit="history", vector_size=16, hidden_size=16, use_text=False)
     about = tiny.facts(spec).model_copy(update={"history": training_set.SPEC, "horizon_days": 30})
     folder = tiny.bundle_folder(tmp_path / "bundle", tiny_bert, about)
     with pytest.raises(ExpectedError, match="learned from this platform"):

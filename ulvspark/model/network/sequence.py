@@ -1,4 +1,4 @@
-"""Unit ``event``: states of texts that were read once, and a small transformer over each user's events."""
+"""The network of unit ``event``: a small transformer over the events of each user, whose texts were read before."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from ulvspark.model.encoder.text_encoder import TextReader
 from ulvspark.model.network.event_arrays import MEASURES, Events, Ints
 from ulvspark.model.network.text_vectors import States, TextVectors
 
-TEXTS = 8192
-"""Whose states are turned into numbers of 32 bits at once."""
+TEXTS_AT_ONCE = 8192
+"""Texts whose states are turned into numbers of 32 bits at once, which bounds the memory."""
 
 
 class EventEncoder(TextReader):
-    """The texts of users' events, and what was done with them, to the users' vectors.
+    """Turns the events of users, with the states of their texts, into the users' vectors.
 
-    An event is the sum of what its texts, its fields and its place say, as words and positions are in BERT.
+    An event is the sum of the embeddings of its texts, its fields and its place, as BERT sums words and positions.
     """
 
     def __init__(self, backbone: nn.Module, pooling: str, vector_size: int, spec: SequenceSpec, events: int) -> None:
@@ -52,10 +52,9 @@ class EventEncoder(TextReader):
         token_type_ids: Tensor | None = None,
         **codes: Tensor,
     ) -> Tensor:
-        """What ``events.Padded.inputs`` gives of B users, and the states of its T texts, to (B, vector_size).
+        """(B, vector_size) of what ``event_arrays.Padded.inputs`` gives for B users, and its T texts.
 
-        Of the texts either what ``items`` made of them, or ``pooled`` (T, D), where they were read before, or their
-        tokens (T, S).
+        The texts are given as ``items`` made them, or as ``pooled`` states (T, D), or as tokens (T, S).
         """
         if items is None:
             if pooled is None and input_ids is not None and attention_mask is not None:
@@ -71,14 +70,14 @@ class EventEncoder(TextReader):
         return vectors
 
     def items(self, pooled: Tensor | None) -> Tensor:
-        """(T, D) states of texts to (1 + T, W): nothing, which is what product or text 0 stand for, and each text."""
+        """(1 + T, W) embeddings of (T, D) states of texts; the first is zero and stands for no text."""
         linear: Any = self.item[1]
         nothing = linear.weight.new_zeros(1, linear.out_features)
         return nothing if pooled is None else torch.cat([nothing, self.item(pooled).to(nothing.dtype)])
 
 
 def read_events(encoder: EventEncoder, events: Events, texts: TextVectors) -> npt.NDArray[np.float32]:
-    """(n, vector_size) of n histories whose keys are all among ``texts``."""
+    """(n, vector_size) of the events of n users, whose keys are all among ``texts``."""
     numbered, used = texts.place(events).numbered()
     encoded = np.empty((len(events.lengths), encoder.vector_size), dtype=np.float32)
     with torch.inference_mode():
@@ -89,8 +88,8 @@ def read_events(encoder: EventEncoder, events: Events, texts: TextVectors) -> np
 
 
 def _items(encoder: EventEncoder, states: States, texts: Ints) -> Tensor:
-    """What the encoder makes of some texts, once for all users who share them."""
+    """Embeddings of some texts, made once for all users who share them."""
     nothing = encoder.items(None)
-    parts = [texts[start : start + TEXTS] for start in range(0, len(texts), TEXTS)]
-    read = [encoder.items(torch.from_numpy(states[part].astype(np.float32)))[1:] for part in parts]
+    chunks = [texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE)]
+    read = [encoder.items(torch.from_numpy(states[chunk].astype(np.float32)))[1:] for chunk in chunks]
     return torch.cat([nothing, *read])

@@ -1,4 +1,4 @@
-"""What the base encoder made of texts, found by key."""
+"""Vectors that the base encoder made of texts, found by the key of the text."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +13,7 @@ States = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class TextVectors:
-    """States of m texts; both arrays may be memory-mapped files."""
+    """The pooled states of m texts; both arrays may be memory-mapped files."""
 
     keys: Ints
     """(m,), rising."""
@@ -27,17 +27,17 @@ class TextVectors:
         return cls(keys[order], states[order])
 
     def place(self, events: Events) -> Events:
-        """The same events with numbers from 1 among these texts instead of keys."""
+        """The same events with places among these texts, from 1, instead of keys."""
         return events.with_texts(places(self.keys, events.product), places(self.keys, events.text))
 
 
 def places(known: Ints, keys: Ints) -> Ints:
-    """(e,) number from 1 of each of ``keys`` among the rising ``known``; 0 for key 0, which is no text.
+    """(e,) place, from 1, of each of ``keys`` among the rising ``known``; 0 for key 0, which is no text.
 
     Raises KeyError for a key that is not known.
     """
-    found = np.searchsorted(known, keys)
-    there = np.append(known, 0)[found] == keys
-    if not (there | (keys == 0)).all():
-        raise KeyError(f"no vector of text {keys[~there & (keys != 0)][0]}")
-    return np.where(keys == 0, 0, found + 1)
+    positions = np.searchsorted(known, keys)
+    is_there = np.append(known, 0)[positions] == keys
+    if not (is_there | (keys == 0)).all():
+        raise KeyError(f"no vector of text {keys[~is_there & (keys != 0)][0]}")
+    return np.where(keys == 0, 0, positions + 1)
