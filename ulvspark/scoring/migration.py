@@ -1,4 +1,4 @@
-"""Who moved between tiers from one date to the next, with hysteresis and without. Native Spark."""
+"""How users moved between tiers from one date to the next, with hysteresis and without."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,53 +6,59 @@ from dataclasses import dataclass
 import pandas as pd
 from pyspark.sql import DataFrame
 
-TIERS = ["previous_tier", "previous_raw_tier", "ulv_tier", "raw_tier"]
+TIER_COLUMNS = ["previous_tier", "previous_raw_tier", "ulv_tier", "raw_tier"]
 NO_TIER = "no tier"
 
 
 @dataclass(frozen=True)
 class Migration:
-    """How many users of a date had and have which tier."""
+    """Numbers of users by the tiers they had and have."""
 
     moves: pd.DataFrame
-    """``TIERS`` and users: a row each combination of tiers that occurs, null where there was none."""
+    """A row for each combination of ``TIER_COLUMNS`` that occurs (null: no tier), and its ``users``."""
 
     def matrix(self, names: Sequence[str]) -> pd.DataFrame:
-        """Users by the tier they had (rows) and have (columns): ``names``, then those of another bundle, then none."""
-        filled = self.moves.fillna({"previous_tier": NO_TIER, "ulv_tier": NO_TIER})
-        counts = filled.pivot_table("users", "previous_tier", "ulv_tier", aggfunc="sum")
-        rows, columns = (_ordered(names, found) for found in (counts.index, counts.columns))
+        """Users by the tier they had (rows) and have (columns).
+
+        The bundle's tiers ``names`` come first, then those of another bundle, then "no tier".
+        """
+        moves = self.moves.fillna({"previous_tier": NO_TIER, "ulv_tier": NO_TIER})
+        counts = moves.pivot_table("users", "previous_tier", "ulv_tier", aggfunc="sum")
+        rows, columns = (_in_order(names, labels) for labels in (counts.index, counts.columns))
         return counts.reindex(index=rows, columns=columns).fillna(0).astype(int)
 
     def counts(self) -> dict[str, int]:
-        """``tier_LOW_to_HIGH``: the users with tiers on both dates who had the one and have the other."""
-        known = self.moves.dropna(subset=["previous_tier", "ulv_tier"])
-        names = "tier_" + known["previous_tier"] + "_to_" + known["ulv_tier"]
-        return {str(name): int(number) for name, number in known["users"].groupby(names).sum().items()}
+        """``tier_LOW_to_HIGH``: users who had a tier and have one, by both."""
+        moves = self.moves.dropna(subset=["previous_tier", "ulv_tier"])
+        names = "tier_" + moves["previous_tier"] + "_to_" + moves["ulv_tier"]
+        return {str(name): int(number) for name, number in moves["users"].groupby(names).sum().items()}
 
     def metrics(self) -> dict[str, float]:
-        """Tier stability: the share of the users with tiers on both dates who kept theirs; empty without such users.
+        """tier_stability: the share of users with a tier on both dates who kept it; empty without such users.
 
-        ``tier_stability_without_hysteresis`` compares what the rule alone gave on either date.
+        tier_stability_without_hysteresis is the same for the tiers that the rule alone gave on the two dates.
         """
-        with_and_without = {
-            "tier_stability": self._alike("previous_tier", "ulv_tier"),
-            "tier_stability_without_hysteresis": self._alike("previous_raw_tier", "raw_tier"),
+        shares = {
+            "tier_stability": self._share_unchanged("previous_tier", "ulv_tier"),
+            "tier_stability_without_hysteresis": self._share_unchanged("previous_raw_tier", "raw_tier"),
         }
-        return {name: share for name, share in with_and_without.items() if share is not None}
+        return {name: share for name, share in shares.items() if share is not None}
 
-    def _alike(self, before: str, now: str) -> float | None:
-        known = self.moves.dropna(subset=[before, now])
-        same = known.loc[known[before] == known[now], "users"].sum()
-        return None if known.empty else float(same / known["users"].sum())
+    def _share_unchanged(self, before: str, now: str) -> float | None:
+        moves = self.moves.dropna(subset=[before, now])
+        unchanged = moves.loc[moves[before] == moves[now], "users"].sum()
+        return None if moves.empty else float(unchanged / moves["users"].sum())
 
 
 def migrate(scores: DataFrame, previous: DataFrame) -> Migration:
-    """From ``previous``, as of ``tiers.previous_tiers``, to ``scores`` of a later date. Gathers only counts by tier."""
-    tiers = scores.select("user_id", "ulv_tier", "raw_tier").join(previous, "user_id", "left")
-    return Migration(tiers.groupBy(*TIERS).count().withColumnRenamed("count", "users").toPandas())
+    """Compare ``scores`` with the tiers of an earlier date (see ``tiers.previous_tiers``).
+
+    Only numbers of users by tier come to the driver.
+    """
+    both = scores.select("user_id", "ulv_tier", "raw_tier").join(previous, "user_id", "left")
+    return Migration(both.groupBy(*TIER_COLUMNS).count().withColumnRenamed("count", "users").toPandas())
 
 
-def _ordered(names: Sequence[str], found: pd.Index) -> list[str]:
-    others = sorted({*found} - {*names, NO_TIER})
-    return [*names, *others, *(name for name in [NO_TIER] if name in found)]
+def _in_order(names: Sequence[str], labels: pd.Index) -> list[str]:
+    others = sorted({*labels} - {*names, NO_TIER})
+    return [*names, *others, *(label for label in [NO_TIER] if label in labels)]

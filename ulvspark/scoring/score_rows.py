@@ -1,9 +1,9 @@
-"""The rows of the score tables."""
+"""Score rows: predictions and tiers in the columns of the score tables."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
@@ -11,7 +11,7 @@ from ulvspark.contract import schema
 
 @dataclass(frozen=True)
 class ScoreFacts:
-    """What all scores of a run have in common."""
+    """Facts that all scores of a run share."""
 
     as_of: date
     horizon_days: int
@@ -22,12 +22,12 @@ class ScoreFacts:
 
 
 def score_rows(tiered: DataFrame, facts: ScoreFacts) -> DataFrame:
-    """What ``tiers.assign`` gives in the columns and types of ``schema.SCORE_COLUMNS``, else null."""
+    """The rows of ``tiers.assign`` in the columns and types of ``schema.SCORE_COLUMNS``; missing columns are null."""
     constants = {
         "as_of_date": F.lit(facts.as_of),
         "horizon_days": F.lit(facts.horizon_days),
         "currency": F.lit(facts.currency),
-        "status": _status(),
+        "status": F.when(F.col("has_history"), schema.STATUS_SCORED).otherwise(schema.STATUS_NO_HISTORY),
         "model_version": F.lit(facts.model_version),
         "run_id": F.lit(facts.run_id),
         "scored_at": F.lit(facts.scored_at),
@@ -36,7 +36,3 @@ def score_rows(tiered: DataFrame, facts: ScoreFacts) -> DataFrame:
     return tiered.select(
         *(known.get(column.name, F.lit(None)).cast(column.type).alias(column.name) for column in schema.SCORE_COLUMNS)
     )
-
-
-def _status() -> Column:
-    return F.when(F.col("has_history"), schema.STATUS_SCORED).otherwise(schema.STATUS_NO_HISTORY)

@@ -48,9 +48,9 @@ class Step:
 
 
 class RunLog:
-    """Collects a run's report and appends it to ``ulv_runs`` when the ``with`` block ends, however it ends.
+    """Collects the report of a run and appends it to ``ulv_runs`` when the ``with`` block ends, however it ends.
 
-    Of an unexpected error only the type is kept: its message may quote users' data.
+    An unexpected error is reported by its type alone, since its message may quote users' data.
     """
 
     def __init__(
