@@ -16,7 +16,7 @@ def test_the_notebook_starts_from_nothing_and_ends_with_tiers(tmp_path, spark, t
     """It gets ``spark`` only so that Delta's jars are there; the notebook starts a session of its own."""
     monkeypatch.setenv("PYTHONPATH", f"{NOTEBOOK.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv("ULVSPARK_WORK", str(tmp_path))
-    monkeypatch.setenv("ULVSPARK_SIMULATION", "users=150 products=60")
+    monkeypatch.setenv("ULVSPARK_SIMULATION", "users=150 products=100")
     monkeypatch.setenv("ULVSPARK_OVERRIDES", shlex.join([*FAST_TRAINING, f"base={tiny_bert}"]))
     notebook = nbformat.read(shutil.copy(NOTEBOOK, tmp_path), as_version=4)
     nbformat.validate(notebook)
