@@ -1,9 +1,10 @@
-"""Fine-tune on a Spark cluster's machines: model_training.finetune in several processes, by TorchDistributor.
+"""Fine-tune on the machines of a Spark cluster: model_training.finetune in several processes, by TorchDistributor.
 
     spark-submit jobs/finetune_on_spark.py --processes 4 --gpu -- --warehouse ROOT --models ROOT --runs /shared/runs
 
-What follows ``--`` is for model_training.finetune. One process runs on each task slot (with --gpu, on each GPU), or all
-on the driver with --on-driver. ``--runs`` must be a folder that all machines share; all need the extra ``train``.
+Arguments after ``--`` are those of model_training.finetune. One process runs on each task slot (with --gpu, on each
+GPU), or all of them on the driver (with --on-driver). ``--runs`` must be a folder that all machines share, and all
+machines need the extra ``train``.
 """
 
 import argparse
@@ -14,13 +15,14 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from model_training import finetune
 from model_training.data.dataset import open_table
 from model_training.finetuning.config import load_train_config
+from ulvspark.contract.arguments import command_parser
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.schema import TRAINING_SET
 from ulvspark.warehouse.session import get_session
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Distribute and wait; raises ExpectedError for mistakes in arguments and configuration before anything starts."""
+    """Start the processes and wait for them; raises ExpectedError for bad arguments or configuration before that."""
     args = _parser().parse_args(argv)
     training = finetune.parser().parse_args(args.training)
     load_train_config(training.config, training.overrides)
@@ -36,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="finetune_on_spark", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--processes", type=int, required=True, metavar="N", help="how many train together")
-    parser.add_argument("--gpu", action="store_true", help="one GPU a process (default: CPU)")
-    parser.add_argument("--on-driver", action="store_true", help="all processes on the driver's machine")
-    parser.add_argument("training", nargs="+", metavar="-- ...", help="arguments of model_training.finetune")
-    return parser
+    command = command_parser("finetune_on_spark", __doc__)
+    command.add_argument("--processes", type=int, required=True, metavar="N", help="how many train together")
+    command.add_argument("--gpu", action="store_true", help="one GPU for each process (default: CPU)")
+    command.add_argument("--on-driver", action="store_true", help="all processes on the driver's machine")
+    command.add_argument("training", nargs="+", metavar="-- ...", help="arguments of model_training.finetune")
+    return command
 
 
 if __name__ == "__main__":

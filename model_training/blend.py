@@ -30,6 +30,16 @@ from model_training.data.dataset import PLATFORM, Rows, Split, TrainingSet
 from model_training.data.examples import take
 from model_training.data.platforms import ELSEWHERE, check_amounts, read_platforms
 from model_training.evaluation.metrics import Outcome
+from ulvspark.contract.arguments import (
+    add_config,
+    add_cut,
+    add_elsewhere,
+    add_model,
+    add_models,
+    add_overrides,
+    add_warehouse,
+    command_parser,
+)
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model.bundle import bundle
@@ -72,21 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    arguments = argparse.ArgumentParser(prog="model_training.blend", description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument(
-        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
-    )
-    arguments.add_argument("--elsewhere", action="append", default=[], metavar="ROOT",
-                        help="as the bundle was fine-tuned: another platform to learn from")  # fmt: skip
-    arguments.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
-    arguments.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
-    arguments.add_argument("--cut", choices=("validation", "test"), default="validation",
-                        help="the cut that the bundle was fine-tuned for (default: validation)")  # fmt: skip
-    arguments.add_argument("--weights-from", metavar="MODEL", help="take the weights of this blended bundle")
-    arguments.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
-    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return arguments
+    """The command line. --cut and --elsewhere are those of the fine-tuning; an alias given as --model is moved."""
+    command = command_parser("model_training.blend", __doc__)
+    add_warehouse(command)
+    add_elsewhere(command)
+    add_models(command)
+    add_model(command)
+    add_cut(command)
+    command.add_argument("--weights-from", metavar="MODEL", help="take the weights of this blended bundle")
+    add_config(command, "conf/blend.yaml")
+    add_overrides(command)
+    return command
 
 
 def weights_of(models: str, model: str) -> Weights:

@@ -32,6 +32,7 @@ from model_training.evaluation.results import Evaluation
 from model_training.evaluation.truth import read_truth, recover
 from model_training.report.evidence import other_horizon
 from model_training.report.writing import lines, protocol_lines, write_report
+from ulvspark.contract.arguments import add_cut, add_model, add_models, add_warehouse, command_parser
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.tier_bounds import label_tiers
 from ulvspark.model.bundle.manifest import check_currency
@@ -59,22 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    arguments = argparse.ArgumentParser(prog="model_training.evaluate", description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument(
-        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
-    )
-    arguments.add_argument("--models", required=True, metavar="ROOT", help="the model store: a folder or s3://...")
-    arguments.add_argument("--model", default="champion", metavar="NAME", help="a version or alias (default: champion)")
-    arguments.add_argument(
+    command = command_parser("model_training.evaluate", __doc__)
+    add_warehouse(command)
+    add_models(command)
+    add_model(command)
+    command.add_argument(
         "--also", nargs="*", default=[], metavar="NAME=MODEL", help="more bundles to compare, under names of your own"
     )
-    arguments.add_argument(
-        "--cut", choices=("validation", "test"), default="test",
-        help="the users of which date of the protocol (default: test)",
-    )  # fmt: skip
-    arguments.add_argument("--truth", metavar="ROOT", help="where jobs/simulate.py wrote: compare with its truth")
-    arguments.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
-    return arguments
+    add_cut(command, default="test")
+    command.add_argument("--truth", metavar="ROOT", help="where jobs/simulate.py wrote: compare with its truth")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="where the report is written")
+    return command
 
 
 def _named(also: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from model_training.blending.renewal import (
 from model_training.data import dataset
 from model_training.data.dataset import Rows, TrainingSet
 from model_training.data.examples import take
+from ulvspark.contract.arguments import add_config, add_model, add_models, add_overrides, add_warehouse, command_parser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.model.bundle import bundle
@@ -55,16 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    arguments = argparse.ArgumentParser(prog="model_training.recalibrate", description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument(
-        "--warehouse", required=True, metavar="ROOT", help="where training_set is: a folder or s3://"
-    )
-    arguments.add_argument("--models", required=True, metavar="ROOT", help="the store of the bundle: a folder or s3://")
-    arguments.add_argument("--model", default="champion", help="alias (which is moved) or version (default: champion)")
-    arguments.add_argument("--config", default="conf/blend.yaml", metavar="YAML", help="default: conf/blend.yaml")
-    arguments.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes to the configuration")
-    return arguments
+    """The command line. An alias given as --model is moved to the new bundle."""
+    command = command_parser("model_training.recalibrate", __doc__)
+    add_warehouse(command)
+    add_models(command)
+    add_model(command)
+    add_config(command, "conf/blend.yaml")
+    add_overrides(command)
+    return command
 
 
 def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, config: BlendConfig) -> Manifest:

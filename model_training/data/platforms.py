@@ -1,4 +1,4 @@
-"""Learning from other platforms too: numbers are ranks and shares within each, so rows of several can lie together."""
+"""Read the training sets of several platforms as one: numbers are ranks and shares within each platform."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle.manifest import Manifest
 
 ELSEWHERE = "elsewhere"
-"""The key of a manifest's configuration that holds what was learned from other platforms."""
+"""The key, in the configuration that a manifest holds, of the other platforms that the bundle learned from."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A platform that a bundle learned from, and as of which dates."""
+    """A platform that a bundle learned from, and the dates of its rows."""
 
     currency: str
     time_zone: str
@@ -25,24 +25,19 @@ class Learned:
 
 
 def read_platforms(warehouse: str, elsewhere: Sequence[str], cut_name: str) -> TrainingSet:
-    """The training set of ``warehouse``, and after its rows what those of ``elsewhere`` knew on their own cuts.
+    """The training set of ``warehouse``, followed by the rows of ``elsewhere`` that were known on their own cuts.
 
-    Raises ExpectedError where one is not there, or they differ in numbers or horizon.
+    Raises ExpectedError where one is missing, or where they differ in their numbers or their horizon.
     """
     home = read_training_set(warehouse)
     for root in elsewhere:
-        home = _with(home, read_training_set(root), cut_name, root)
+        home = _append(home, read_training_set(root), cut_name, root)
     return home
 
 
-def _with(home: TrainingSet, other: TrainingSet, cut_name: str, root: str) -> TrainingSet:
-    for what in ("history_spec", "protocol.horizon_days"):
-        here, there = (_value(each, what) for each in (home, other))
-        if here != there:
-            raise ExpectedError(
-                f"{root}: {what} is {there}, but {here} at home; build its training set with the same, since a network "
-                "has one set of numbers and one horizon"
-            )
+def _append(home: TrainingSet, other: TrainingSet, cut_name: str, root: str) -> TrainingSet:
+    _check_equal("history_spec", home.meta.history_spec, other.meta.history_spec, root)
+    _check_equal("protocol.horizon_days", home.meta.protocol.horizon_days, other.meta.protocol.horizon_days, root)
     protocol = other.meta.protocol
     origins = protocol.origins_closed_by(cut_date(protocol, cut_name))
     rows = other.rows[other.rows["as_of_date"].isin(origins)].assign(**{PLATFORM: len(home.elsewhere) + 1})
@@ -54,9 +49,17 @@ def _with(home: TrainingSet, other: TrainingSet, cut_name: str, root: str) -> Tr
     )
 
 
+def _check_equal(name: str, here: object, there: object, root: str) -> None:
+    if here != there:
+        raise ExpectedError(
+            f"{root}: {name} is {there}, but {here} at home; build its training set with the same, since a network "
+            "has one set of numbers and one horizon"
+        )
+
+
 def check_amounts(home: TrainingSet) -> None:
-    """Raises ExpectedError where bounds in money, which are in the currency of ``home``, are to divide another's."""
-    others = {each.meta.currency for each in home.elsewhere} - {home.meta.currency}
+    """Raises ExpectedError where tier bounds in the currency of ``home`` would be used on spend in another one."""
+    others = {platform.meta.currency for platform in home.elsewhere} - {home.meta.currency}
     if others:
         raise ExpectedError(
             f"--elsewhere: tier bounds are in {home.meta.currency}, but a platform is in {min(others)}; give "
@@ -64,37 +67,39 @@ def check_amounts(home: TrainingSet) -> None:
         )
 
 
-def _value(training_set: TrainingSet, dotted: str) -> Any:  # noqa: ANN401 - whatever stands there
-    value: Any = training_set.meta
-    for name in dotted.split("."):
-        value = getattr(value, name)
-    return value
-
-
 def described(elsewhere: Sequence[Platform]) -> list[dict[str, Any]]:
-    """For the manifest: which platforms, runs and dates were learned from."""
+    """For the manifest: the platforms learned from, with the run of their training set and their dates."""
     return [
         {
-            "run_id": each.meta.run_id, "currency": each.meta.currency, "time_zone": each.meta.time_zone,
-            "training_origins": [origin.isoformat() for origin in each.origins],
+            "run_id": platform.meta.run_id,
+            "currency": platform.meta.currency,
+            "time_zone": platform.meta.time_zone,
+            "training_origins": [origin.isoformat() for origin in platform.origins],
         }
-        for each in elsewhere
-    ]  # fmt: skip
+        for platform in elsewhere
+    ]
 
 
 def inherited(manifest: Manifest) -> list[dict[str, Any]]:
-    """For the manifest of a bundle that goes on from another: what that one learned from."""
+    """For the manifest of a bundle whose training started from another bundle: what that one learned from."""
     return [
-        {"currency": each.currency, "time_zone": each.time_zone,
-         "training_origins": [origin.isoformat() for origin in each.origins]}
-        for each in learned(manifest)
-    ]  # fmt: skip
+        {
+            "currency": platform.currency,
+            "time_zone": platform.time_zone,
+            "training_origins": [origin.isoformat() for origin in platform.origins],
+        }
+        for platform in learned(manifest)
+    ]
 
 
 def learned(manifest: Manifest) -> tuple[Learned, ...]:
-    """Every platform that a bundle learned from, its home first."""
+    """Every platform that a bundle learned from, its own first."""
     others = (
-        Learned(each["currency"], each["time_zone"], tuple(map(date.fromisoformat, each["training_origins"])))
-        for each in manifest.config.get(ELSEWHERE, ())
+        Learned(
+            platform["currency"],
+            platform["time_zone"],
+            tuple(map(date.fromisoformat, platform["training_origins"])),
+        )
+        for platform in manifest.config.get(ELSEWHERE, ())
     )
     return (Learned(manifest.currency, manifest.time_zone, manifest.training_origins), *others)

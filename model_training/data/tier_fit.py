@@ -1,4 +1,4 @@
-"""How the bounds of the tiers are fitted to training spend."""
+"""Fit the bounds of the tiers to the spend of training users."""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -13,15 +13,15 @@ from ulvspark.contract.tier_bounds import tier_of
 
 
 class TierFit(Strict):
-    """How training fits the tiers: names, lowest first, and either ``quantiles`` of spend or ``amounts`` of money."""
+    """How the tiers are fitted: names, lowest first, and either ``quantiles`` of spend or ``amounts`` of money."""
 
     names: tuple[str, ...] = Field(min_length=2)
     quantiles: tuple[float, ...] | None = None
-    """Shares in (0, 1), rising; the bounds are these quantiles of spend in platform scales."""
+    """Rising shares between 0 and 1; the bounds are these quantiles of spend in platform scales."""
     of: Literal["everyone", "spenders"] = "everyone"
-    """Whose spend the quantiles are of; spenders bought for more than 0 in the window."""
+    """Whose spend the quantiles are taken of; spenders are those who spent more than 0 in the window."""
     amounts: tuple[float, ...] | None = None
-    """The bounds themselves, in the warehouse's currency. Such a bundle cannot score another currency."""
+    """The bounds themselves, in the currency of the warehouse. The bundle can then score no other currency."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -42,7 +42,7 @@ class TierFit(Strict):
 def fit_tiers(fit: TierFit, spend: np.ndarray, platform_scale: np.ndarray) -> TierSpec:
     """Tiers from training spend: ``spend`` (n,) in currency, ``platform_scale`` (n,) of each row's date.
 
-    Raises ExpectedError when bounds coincide or a tier holds nobody.
+    Raises ExpectedError when two bounds are equal or a tier holds nobody.
     """
     scaled = spend / platform_scale
     if fit.quantiles is not None:
@@ -64,7 +64,7 @@ def _quantile_bounds(fit: TierFit, quantiles: tuple[float, ...], scaled: np.ndar
     bounds = tuple(float(bound) for bound in np.quantile(values, quantiles))
     for low, high in pairwise(bounds):
         if low == high:
-            raise ExpectedError(f"tiers: two quantiles of {fit.of} coincide at {low:g} platform scales; {_advice(fit)}")
+            raise ExpectedError(f"tiers: two quantiles of {fit.of} are both {low:g} platform scales; {_advice(fit)}")
     return bounds
 
 

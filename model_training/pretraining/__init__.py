@@ -1,1 +1,1 @@
-"""Teaching a base model the language of behaviour, without labels."""
+"""Teach a base model the language of behaviour without labels: its texts, and the two methods."""

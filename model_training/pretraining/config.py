@@ -1,4 +1,4 @@
-"""What a pre-training is made of: ``conf/pretrain.yaml``."""
+"""The configuration of a pre-training: ``conf/pretrain.yaml``."""
 
 from typing import Literal
 
@@ -10,20 +10,20 @@ from ulvspark.contract.spec import TextSpec
 
 
 class PretrainConfig(Strict):
-    """One of two ways to learn from texts alone."""
+    """How a base learns from texts alone, by one of two methods."""
 
     base: str = "minilm"
-    """As for fine-tuning: a folder, a Hugging Face name, or ``minilm``."""
+    """A folder, a Hugging Face name, or ``minilm``, as for fine-tuning."""
     method: Literal["mlm", "denoise"] = "mlm"
     """``mlm``: guess masked tokens. ``denoise``: delete words, rebuild the text from its vector."""
     text: TextSpec = Field(default_factory=lambda: TextSpec.model_validate({}))
     pooling: Literal["mean", "cls", "last"] = "mean"
-    """Of denoising: how tokens become the text's vector. As in the fine-tuning that follows."""
+    """Of ``denoise``: how tokens become the vector of the text. Take the one of the fine-tuning that follows."""
     mask_share: float = Field(0.15, gt=0, lt=1)
     delete_share: float = Field(0.6, gt=0, lt=1)
-    """Share of words deleted; 0.6 was best in the paper of the method."""
+    """Share of words that ``denoise`` deletes; 0.6 was best in the paper of the method."""
     decoder_layers: int = Field(1, ge=1)
-    """Of denoising; the decoder is thrown away afterwards."""
+    """Of the decoder of ``denoise``, which is thrown away afterwards."""
     held_out_share: float = Field(0.05, gt=0, lt=1)
     optimiser: Optimiser
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -1,7 +1,7 @@
-"""A denoising autoencoder: words are deleted, and the whole text is rebuilt from the vector of what is left.
+"""A denoising autoencoder: some words are deleted, and the whole text is rebuilt from the vector of the others.
 
 Wang, Reimers and Gurevych, "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised Sentence
-Embedding Learning" (2021), arXiv 2104.06979; with a small decoder of its own, so that any family of base will do.
+Embedding Learning" (2021), arXiv 2104.06979. The small decoder is our own, so that any family of base can learn.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ IGNORED = -100
 
 
 class DenoisingAutoencoder(nn.Module):
-    """Base encoder, pooled into one vector; a small decoder that sees the text's earlier tokens and that vector."""
+    """A base whose tokens are pooled into one vector, and a decoder that sees that vector and the earlier tokens."""
 
     def __init__(self, backbone: nn.Module, pooling: str, max_tokens: int, layers: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class DenoisingAutoencoder(nn.Module):
 
 
 class Noise:
-    """Collates texts of which words are deleted. From held-out texts always the same words are."""
+    """Collates texts after deleting some of their words: always the same words of a held-out text."""
 
     def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, spec: TextSpec, share: float) -> None:
         self._corpus, self._tokenizer, self._spec, self._share = corpus, tokenizer, spec, share
@@ -77,9 +77,9 @@ class Noise:
         return {**pad(noisy, range(len(rows)), pad_token_id), "labels": labels}
 
     def _noisy(self, row: int) -> Rendered:
-        # The global generator is kept in Trainer's checkpoints.
+        # Drawn from the global generator, since Trainer keeps its state in the checkpoints.
         seed = row if row in self._held_out else int(torch.randint(2**62, ()))
-        text, dice = self._corpus.texts[row], np.random.default_rng(seed)
+        text, random = self._corpus.texts[row], np.random.default_rng(seed)
         words = text.events.split(" ")
-        kept = [word for word in words if dice.random() > self._share] or words[:1]
+        kept = [word for word in words if random.random() > self._share] or words[:1]
         return Rendered(text.profile, " ".join(kept), ())

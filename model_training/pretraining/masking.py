@@ -1,4 +1,4 @@
-"""Masked language modelling (Devlin et al. 2018, arXiv 1810.04805): guess tokens that were hidden."""
+"""Masked language modelling (Devlin et al. 2018, arXiv 1810.04805): guess hidden tokens."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ from ulvspark.model.encoder.quiet import quiet_transformers
 
 
 def load_masked_model(place: str, tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedModel, bool]:
-    """The base with a head that guesses tokens, and whether that head is new (the base came without one).
+    """The base with a head that guesses tokens, and whether that head is new because the base came without one.
 
-    Raises ExpectedError where the base has no mask token or its family is not made for guessing.
+    Raises ExpectedError where the base has no mask token, or its family has no such head.
     """
     if tokenizer.mask_token is None:
         raise ExpectedError(f"{place} has no mask token, as GPT-like models don't; use method: denoise")
@@ -35,7 +35,7 @@ def load_masked_model(place: str, tokenizer: PreTrainedTokenizerBase) -> tuple[P
 
 
 class Masking:
-    """Collates texts with hidden tokens. Held-out texts are always hidden in the same places."""
+    """Collates texts with some of their tokens hidden: always the same tokens of a held-out text."""
 
     def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, share: float) -> None:
         self._tokens, self._pad_token_id = corpus.tokens, int(tokenizer.pad_token_id)
@@ -44,7 +44,7 @@ class Masking:
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Tensor]:
         inputs = pad(self._tokens, rows, self._pad_token_id)
-        # None draws from the global generator, which Trainer keeps in its checkpoints.
+        # None means the global generator, whose state Trainer keeps in the checkpoints.
         fixed = rows[0] in self._held_out
         self._mask.generator = torch.Generator().manual_seed(rows[0]) if fixed else None
         hidden, labels = self._mask.torch_mask_tokens(inputs["input_ids"])

@@ -1,26 +1,23 @@
-"""The unlabelled texts: every history known by a date, each once."""
+"""The texts of a pre-training: the histories as of a date and earlier ones, without labels and each once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from model_training.data.dataset import TrainingSet, held_out
+from model_training.data.dataset import Rows, TrainingSet, held_out
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, render
 from ulvspark.model.encoder.batching import Tokens
 from ulvspark.model.encoder.tokenizing import tokenize
 
-Rows = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Corpus:
-    """Distinct texts; ``held_out`` are those of users that are not trained on."""
+    """Distinct texts. ``fit`` and ``held_out`` are their numbers; the users of the latter are not trained on."""
 
     texts: Sequence[Rendered]
     tokens: Tokens
@@ -31,18 +28,19 @@ class Corpus:
 def read_corpus(
     training_set: TrainingSet, cut: date, held_out_share: float, tokenizer: PreTrainedTokenizerBase, spec: TextSpec
 ) -> Corpus:
-    """Histories as of ``cut`` or before, longest held-out text first.
+    """The histories as of ``cut`` and earlier dates; of the held-out texts the longest comes first.
 
-    Raises ExpectedError where nobody is left on either side.
+    Raises ExpectedError where no text is left to fit to, or none is held out.
     """
     rows = training_set.rows[training_set.rows["as_of_date"] <= cut].drop_duplicates("history_hash")
-    chosen = held_out(rows, held_out_share)
-    if chosen.all() or not chosen.any():
+    is_held_out = held_out(rows, held_out_share)
+    if is_held_out.all() or not is_held_out.any():
         raise ExpectedError(
-            f"pre-training: {chosen.sum()} of {len(chosen)} texts are held out; load more data or change held_out_share"
+            f"pre-training: {is_held_out.sum()} of {len(is_held_out)} texts are held out; load more data or change "
+            "held_out_share"
         )
     texts = [render(history, spec) for history in rows["history"]]
     tokens = tokenize(tokenizer, texts, spec)
-    numbers = np.flatnonzero(chosen)
+    numbers = np.flatnonzero(is_held_out)
     longest_first = numbers[np.argsort(-tokens.lengths[numbers], kind="stable")]
-    return Corpus(texts, tokens, np.flatnonzero(~chosen), longest_first)
+    return Corpus(texts, tokens, np.flatnonzero(~is_held_out), longest_first)

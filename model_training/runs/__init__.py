@@ -1,1 +1,1 @@
-"""A training run on its machine: its folder, devices, progress, trackers and summary."""
+"""What every training run needs around it: its folder, device, progress, trackers and report."""

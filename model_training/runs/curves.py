@@ -1,4 +1,4 @@
-"""Pictures of a run: how losses and held-out metrics went."""
+"""Draw the losses and held-out metrics of a run, step by step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ SHOWN = ("eval_spearman", "eval_gini", "eval_churn_auc", "eval_top20_auc", "eval
 
 def draw_curves(log: Log, path: Path, title: str) -> None:
     """Loss (training, held-out) beside the held-out metrics, by optimiser step, as a PNG."""
-    # Not by pyplot, which would open windows or change how a notebook shows its own pictures.
+    # Without pyplot, which may open windows and change how a notebook shows its own pictures.
     figure = Figure(figsize=(11, 4), layout="constrained")
     figure.suptitle(title)
     losses, metrics = figure.subplots(1, 2)

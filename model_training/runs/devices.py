@@ -1,4 +1,4 @@
-"""Where training computes: one process or several, CPU or GPU, and in which precision."""
+"""The processes and the device that train, and the precision that they train in."""
 
 import resource
 from contextlib import AbstractContextManager
@@ -10,12 +10,12 @@ from ulvspark.contract.errors import ExpectedError
 
 
 def processes() -> PartialState:
-    """This process among those that torchrun or accelerate started (one where nobody did)."""
+    """The state of this process among those that torchrun or accelerate started; otherwise it is the only one."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def bf16_is_fast() -> bool:
-    """Whether the hardware multiplies bf16 matrices, rather than converting them."""
+    """Whether the hardware multiplies bf16 matrices itself instead of converting them first."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -23,7 +23,7 @@ def bf16_is_fast() -> bool:
 
 
 def chosen_precision(wanted: str) -> str:
-    """fp32, bf16 or fp16. Raises ExpectedError for fp16 on a CPU, whose gradients would vanish unscaled."""
+    """fp32, bf16 or fp16. Raises ExpectedError for fp16 on a CPU: small gradients would become 0 without scaling."""
     if wanted == "fp16" and not torch.cuda.is_available():
         raise ExpectedError("precision fp16 needs an NVIDIA GPU; use auto, bf16 or fp32 on a CPU")
     if wanted == "auto":
@@ -38,7 +38,7 @@ def autocast(precision: str) -> AbstractContextManager[None]:
 
 
 def peak_memory_gb() -> float:
-    """The most memory this process has held: of the GPU where there is one, else of the process."""
+    """The most memory this process has held: on the GPU where there is one, otherwise in main memory."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,4 +1,4 @@
-"""What a run reports: metrics before and after, what was learned, what it cost."""
+"""The report of a run: metrics before and after tuning, what was learned, and what it cost."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ class Report:
     """``report.json`` of a run."""
 
     cut: str
-    """The date whose rows the metrics are of."""
+    """The date whose users the metrics are measured on."""
     metrics: dict[str, float]
     untuned: dict[str, float] | None
-    """Of the frozen base with fitted heads; None where the network reads no text."""
+    """The metrics after the heads phase; None where no tuning phase followed."""
     trainable: int
     parameters: int
     steps: int
@@ -26,13 +26,13 @@ class Report:
     """Version of the bundle in the run's folder."""
 
     def write(self, folder: Path) -> None:
-        """Written last: a run with a report is finished."""
+        """Write the report, as the last file of a run: a run that has one is finished."""
         partial = folder / f".{REPORT}"
         partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         partial.rename(folder / REPORT)
 
     def table(self) -> str:
-        """For the terminal: metrics of the untuned model, where there is one, beside the tuned one."""
+        """For the terminal: the metrics, beside those of the untuned model where there is one."""
         columns = {"tuned": self.metrics} if self.untuned is None else {"untuned": self.untuned, "tuned": self.metrics}
         header = f"{'on ' + self.cut:<26}" + "".join(f"{name:>10}" for name in columns)
         lines = [

@@ -46,9 +46,9 @@ def test_the_lowest_tier_of_spenders_takes_those_who_spend_nothing():
 @pytest.mark.parametrize(
     ("fit", "spend", "message"),
     [
-        ({"quantiles": (0.2, 0.4), "of": "everyone"}, [0, 0, 0, 0, 9, 9], "coincide at 0 .*of: spenders"),
+        ({"quantiles": (0.2, 0.4), "of": "everyone"}, [0, 0, 0, 0, 9, 9], "are both 0 .*of: spenders"),
         ({"quantiles": (0.2, 0.9), "of": "everyone"}, [0, 0, 0, 0, 9, 9], "falls into low; .*of: spenders"),
-        ({"quantiles": (0.2, 0.4), "of": "spenders"}, [0, 9, 9, 9, 9], "coincide at 9 .*fewer tiers"),
+        ({"quantiles": (0.2, 0.4), "of": "spenders"}, [0, 9, 9, 9, 9], "are both 9 .*fewer tiers"),
         ({"quantiles": (0.2, 0.4), "of": "spenders"}, [0, 0], "nobody spends"),
         ({"amounts": (5, 100)}, [0, 9, 9], "falls into high; choose amounts"),
     ],
