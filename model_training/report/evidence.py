@@ -98,9 +98,8 @@ def segments(evaluation: Evaluation) -> Iterator[Block]:
         "The same measures within groups of users; brackets are 95 % intervals. Users of one group are alike, so it is "
         "harder to rank them than to rank everyone."
     )
-    if evaluation.segments:
-        rows = as_table(_segment_row(segment) for segment in evaluation.segments)
-        yield Table(f"Mean spend in {evaluation.protocol.currency}", rows)
+    rows = as_table(_segment_row(segment) for segment in evaluation.segments)
+    yield Table(f"Mean spend in {evaluation.protocol.currency}", rows)
     if evaluation.small_segments:
         yield f"Too few users for a figure: {'; '.join(evaluation.small_segments)}."
 

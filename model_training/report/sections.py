@@ -46,7 +46,12 @@ def sections(evaluation: Evaluation) -> dict[str, tuple[Block, ...]]:
         "What these figures cannot tell": evidence.limits,
         "What is missing": evidence.missing,
     }
-    return {heading: blocks for heading, write in writers.items() if (blocks := tuple(write(evaluation)))}
+    written = {heading: tuple(filter(_has_content, write(evaluation))) for heading, write in writers.items()}
+    return {heading: blocks for heading, blocks in written.items() if blocks}
+
+
+def _has_content(block: Block) -> bool:
+    return not (isinstance(block, Table) and block.cells.empty)
 
 
 def title(evaluation: Evaluation) -> str:
