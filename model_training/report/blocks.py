@@ -1,4 +1,4 @@
-"""What a report is made of: sections of text, tables and charts; and tables as plain text, Markdown and HTML."""
+"""What a section of a report is made of: text, tables and charts; and tables as plain text, Markdown and HTML."""
 
 import base64
 from collections.abc import Iterable, Mapping
@@ -33,14 +33,6 @@ class Chart:
 
 Block = str | tuple[str, ...] | Table | Chart
 """A paragraph, a list of points, a table or a chart."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading and the blocks below it."""
-
-    title: str
-    blocks: tuple[Block, ...]
 
 
 def as_table(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:

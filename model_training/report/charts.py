@@ -15,7 +15,7 @@ from model_training.evaluation.results import Bin, Difference
 
 BLUE, ORANGE, GREY, GREEN, VIOLET = "#22577a", "#d9772b", "#8a96a3", "#3d8b5f", "#7a5195"
 LINES = (BLUE, ORANGE, GREEN, VIOLET, GREY)
-VERDICTS = {"better": GREEN, "worse": ORANGE, "equal": GREY}
+COLOURS = {"better": GREEN, "worse": ORANGE, "equal": GREY}
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.grid": True,
     "grid.color": "#e3e8ee", "axes.axisbelow": True, "font.size": 10, "svg.hashsalt": "ulvspark",
@@ -29,7 +29,7 @@ def gains(curves: Mapping[str, Sequence[float]], best: Sequence[float]) -> bytes
 
     Each curve has a value for equally spaced shares of users from 0 to 1.
     """
-    figure, axes = _new_chart(5.4, 4.2)
+    figure, axes = _new_chart(5.0, 4.0)
     users = np.linspace(0, 1, len(best))
     axes.plot(users, best, color=GREY, linestyle="--", linewidth=1, label="perfect foresight")
     for (name, shares), colour in zip(curves.items(), LINES, strict=False):
@@ -44,10 +44,10 @@ def gains(curves: Mapping[str, Sequence[float]], best: Sequence[float]) -> bytes
 @rc_context(STYLE)
 def deciles(bins: Sequence[Bin], currency: str) -> bytes:
     """Mean predicted and actual spend of each tenth of users."""
-    figure, axes = _new_chart(6.2, 3.8)
+    figure, axes = _new_chart(5.8, 3.8)
     places = np.arange(1, len(bins) + 1)
-    axes.bar(places - 0.2, [each.predicted for each in bins], 0.38, color=BLUE, label="predicted")
-    axes.bar(places + 0.2, [each.actual for each in bins], 0.38, color=ORANGE, label="actual")
+    axes.bar(places - 0.2, [tenth.predicted for tenth in bins], 0.38, color=BLUE, label="predicted")
+    axes.bar(places + 0.2, [tenth.actual for tenth in bins], 0.38, color=ORANGE, label="actual")
     axes.set_xticks(places)
     axes.grid(visible=False, axis="x")
     axes.set(xlabel="tenth of users, highest prediction first", ylabel=f"mean spend, {currency}")
@@ -61,7 +61,7 @@ def calibration(curves: Mapping[str, Sequence[Bin]], share: str) -> bytes:
     figure, axes = _new_chart(5.2, 4.6)
     axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
     for (name, bins), colour in zip(curves.items(), LINES, strict=False):
-        predicted, actual = [each.predicted for each in bins], [each.actual for each in bins]
+        predicted, actual = [tenth.predicted for tenth in bins], [tenth.actual for tenth in bins]
         axes.plot(predicted, actual, color=colour, marker="o", markersize=4, label=name)
     axes.set(xlabel=f"predicted {share}", ylabel=f"actual {share}", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     _write_percent(axes.xaxis, axes.yaxis)
@@ -73,10 +73,11 @@ def calibration(curves: Mapping[str, Sequence[Bin]], share: str) -> bytes:
 def differences(shown: Mapping[str, Difference], rival: str) -> bytes:
     """Differences to ``rival`` with their intervals, one a line."""
     figure, axes = _new_chart(6.8, 0.8 + 0.32 * len(shown))
-    for place, each in enumerate(shown.values()):
-        colour = VERDICTS[each.verdict]
-        axes.plot(each.interval or (), [place] * len(each.interval or ()), color=colour, linewidth=2)
-        axes.plot(each.value, place, color=colour, marker="o", markersize=5)
+    for place, difference in enumerate(shown.values()):
+        colour = COLOURS[difference.verdict]
+        if difference.interval:
+            axes.plot(difference.interval, (place, place), color=colour, linewidth=2)
+        axes.plot(difference.value, place, color=colour, marker="o", markersize=5)
     axes.axvline(0, color=GREY, linewidth=1)
     axes.set_yticks(range(len(shown)), list(shown))
     axes.invert_yaxis()

@@ -45,9 +45,9 @@ def baselines(evaluation: Evaluation) -> Iterator[Block]:
         "models. Where an interval leaves out 0 the difference is clear, and marked: ▲ better, ▼ worse."
     )
     shown = {
-        MEASURES[name].title: each.against_lightgbm
-        for name, each in evaluation.comparisons.items()
-        if name in WITHIN_ONE and each.against_lightgbm and each.against_lightgbm.interval
+        MEASURES[name].title: comparison.against_lightgbm
+        for name, comparison in evaluation.comparisons.items()
+        if name in WITHIN_ONE and comparison.against_lightgbm and comparison.against_lightgbm.interval
     }
     if shown:
         yield Chart("lightgbm", f"Differences to {LIGHTGBM}", charts.differences(shown, "LightGBM"))
@@ -56,8 +56,9 @@ def baselines(evaluation: Evaluation) -> Iterator[Block]:
 
 def comparison_table(evaluation: Evaluation) -> pd.DataFrame:
     """The bundle beside the best baseline, LightGBM and other bundles, one row a measure."""
-    others = list(dict.fromkeys(name for each in evaluation.comparisons.values() for name in each.against_others))
-    return as_table(_comparison_row(evaluation, name, each, others) for name, each in evaluation.comparisons.items())
+    comparisons = evaluation.comparisons
+    others = list(dict.fromkeys(name for shown in comparisons.values() for name in shown.against_others))
+    return as_table(_comparison_row(evaluation, name, shown, others) for name, shown in comparisons.items())
 
 
 def _comparison_row(evaluation: Evaluation, name: str, shown: Comparison, others: Sequence[str]) -> dict[str, str]:
@@ -97,9 +98,8 @@ def segments(evaluation: Evaluation) -> Iterator[Block]:
         "The same measures within groups of users; brackets are 95 % intervals. Users of one group are alike, so it is "
         "harder to rank them than to rank everyone."
     )
-    if evaluation.segments:
-        rows = as_table(_segment_row(each) for each in evaluation.segments)
-        yield Table(f"Mean spend in {evaluation.protocol.currency}", rows)
+    rows = as_table(_segment_row(segment) for segment in evaluation.segments)
+    yield Table(f"Mean spend in {evaluation.protocol.currency}", rows)
     if evaluation.small_segments:
         yield f"Too few users for a figure: {'; '.join(evaluation.small_segments)}."
 
@@ -136,12 +136,12 @@ def known_truth(evaluation: Evaluation) -> Iterator[Block]:
 
 def recovered_table(recovered: Sequence[Recovery]) -> pd.DataFrame:
     """Rank correlations with the truth."""
-    return as_table(_recovery_row("rank correlation with the truth", each, ()) for each in recovered)
+    return as_table(_recovery_row("rank correlation with the truth", shown, ()) for shown in recovered)
 
 
 def ceiling_table(ceilings: Sequence[Recovery]) -> pd.DataFrame:
     """Measures of what happened, of the bundle and of the truth itself."""
-    return as_table(_recovery_row("order of what happened", each, (TRUTH,)) for each in ceilings)
+    return as_table(_recovery_row("order of what happened", shown, (TRUTH,)) for shown in ceilings)
 
 
 def _recovery_row(label: str, shown: Recovery, others: Sequence[str]) -> dict[str, str]:
@@ -167,7 +167,7 @@ def _protocol_points(protocol: Protocol) -> Iterator[str]:
         f"The figures are of {count(protocol.users)} users with a purchase before {protocol.as_of} (the {protocol.cut} "
         f"cut): what they did from {protocol.as_of} until the day before {protocol.closes}."
     )
-    yield f"No model has seen an event or a label of {protocol.as_of} or later."
+    yield f"No model has seen what happened on this platform on or after {protocol.as_of}, neither events nor labels."
     yield f"The bundle learned from labels as of {', '.join(protocol.bundle_origins)}."
     if protocol.bundle_platforms > 1:
         yield f"It also learned from the labels of {protocol.bundle_platforms - 1} other platforms."
@@ -183,7 +183,7 @@ def _protocol_points(protocol: Protocol) -> Iterator[str]:
 def limits(evaluation: Evaluation) -> Iterator[Block]:
     """What the figures cannot tell."""
     on_cut = {
-        "test": "The test cut is for one final report; no choice was made on it.",
+        "test": "The test cut is reported once; choices are never made on it.",
         "validation": "Choices were made on this cut, which makes what was chosen look too good; see the test cut.",
     }
     yield (
@@ -192,7 +192,7 @@ def limits(evaluation: Evaluation) -> Iterator[Block]:
         on_cut[evaluation.protocol.cut],
         "Where many users spend nothing, a mean says little about a single user: see the median and the interval.",
         "Amounts drift: the order of users stays right for longer.",
-        "Product names are read as they are today, also where an old purchase is read.",
+        "Product names are those of today, even where a model reads purchases of the past.",
         ASSOCIATION,
     )
 

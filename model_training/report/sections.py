@@ -11,7 +11,7 @@ from model_training.evaluation.judge import BUNDLE
 from model_training.evaluation.measures import MEASURES, PRICE
 from model_training.evaluation.results import Bin, Evaluation, TierRow
 from model_training.report import charts, evidence
-from model_training.report.blocks import Block, Chart, Section, Table, as_table
+from model_training.report.blocks import Block, Chart, Table, as_table
 from model_training.report.evidence import ASSOCIATION
 from model_training.report.formatting import NONE, count, figure, number, percent
 
@@ -29,8 +29,8 @@ EVIDENCE = "Compared with the baselines"
 """Title of the first section for who checks the figures."""
 
 
-def sections(evaluation: Evaluation) -> list[Section]:
-    """All sections that have something to say, in reading order."""
+def sections(evaluation: Evaluation) -> dict[str, tuple[Block, ...]]:
+    """Blocks by heading, in reading order; a section with nothing to say is left out."""
     writers: dict[str, Callable[[Evaluation], Iterator[Block]]] = {
         "In short": _in_short,
         "Who brings the money": _gains,
@@ -46,8 +46,12 @@ def sections(evaluation: Evaluation) -> list[Section]:
         "What these figures cannot tell": evidence.limits,
         "What is missing": evidence.missing,
     }
-    written = {title: tuple(write(evaluation)) for title, write in writers.items()}
-    return [Section(title, blocks) for title, blocks in written.items() if blocks]
+    written = {heading: tuple(filter(_has_content, write(evaluation))) for heading, write in writers.items()}
+    return {heading: blocks for heading, blocks in written.items() if blocks}
+
+
+def _has_content(block: Block) -> bool:
+    return not (isinstance(block, Table) and block.cells.empty)
 
 
 def title(evaluation: Evaluation) -> str:
@@ -105,18 +109,17 @@ def _advice(ratio: float | None) -> str:
 
 
 def _verdicts(evaluation: Evaluation) -> Iterator[str]:
-    """How many measures are better or worse than LightGBM's, beyond chance."""
+    """Which measures are better or worse than LightGBM's, beyond chance."""
     by_verdict: dict[str, list[str]] = {"better": [], "worse": [], "equal": []}
-    for name, each in evaluation.comparisons.items():
-        if each.against_lightgbm is not None:
-            by_verdict[each.against_lightgbm.verdict].append(MEASURES[name].title)
+    for name, comparison in evaluation.comparisons.items():
+        if comparison.against_lightgbm is not None:
+            by_verdict[comparison.against_lightgbm.verdict].append(MEASURES[name].title)
     if not any(by_verdict.values()):
         yield "There is no comparison with LightGBM; the last section says why."
         return
     for verdict in ("better", "worse"):
-        names = by_verdict[verdict]
-        yield f"Clearly {verdict} than {LIGHTGBM} on {len(names)} measures{': ' if names else ''}{'; '.join(names)}."
-    yield f"On {len(by_verdict['equal'])} other measures, chance could explain the difference to it."
+        yield f"Measures clearly {verdict} than those of {LIGHTGBM}: {'; '.join(by_verdict[verdict]) or 'none'}."
+    yield f"Other measures, whose difference to it chance could explain: {len(by_verdict['equal'])}."
 
 
 def _gains(evaluation: Evaluation) -> Iterator[Block]:
@@ -146,18 +149,22 @@ def _deciles(evaluation: Evaluation) -> Iterator[Block]:
     yield "Users in ten groups of equal size, by predicted value. Where the two bars differ, the amounts are off."
     yield Chart("deciles", "Mean predicted and actual spend by tenth of users", charts.deciles(bins, currency))
     rows = [
-        row | {"predicted / actual": number(each.predicted / each.actual) if each.actual else NONE}
-        for row, each in zip(_tenths(bins, number), bins, strict=True)
+        row | {"predicted / actual": number(tenth.predicted / tenth.actual) if tenth.actual else NONE}
+        for row, tenth in zip(_tenths(bins, number), bins, strict=True)
     ]
     yield Table(f"Mean spend in {currency}", as_table(rows))
 
 
 def _tenths(bins: Sequence[Bin], write: Callable[[float], str]) -> list[dict[str, str]]:
     return [
-        {"tenth": str(place), "users": count(each.users), "predicted": write(each.predicted),
-         "actual": write(each.actual)}
-        for place, each in enumerate(bins, start=1)
-    ]  # fmt: skip
+        {
+            "tenth": str(place),
+            "users": count(tenth.users),
+            "predicted": write(tenth.predicted),
+            "actual": write(tenth.actual),
+        }
+        for place, tenth in enumerate(bins, start=1)
+    ]
 
 
 def _tiers(evaluation: Evaluation) -> Iterator[Block]:
@@ -172,9 +179,9 @@ def _tiers(evaluation: Evaluation) -> Iterator[Block]:
     total = evaluation.protocol.spend or 1.0
     yield Table(
         f"Users by predicted tier, amounts in {currency}",
-        as_table(_tier_row(each, total) for each in curves.tier_table),
+        as_table(_tier_row(tier, total) for tier in curves.tier_table),
     )
-    names = [each.name for each in curves.tier_table]
+    names = [tier.name for tier in curves.tier_table]
     yield Table(
         "Tier that users ended in (down) and predicted tier (across)",
         as_table(
@@ -210,8 +217,8 @@ def _leaving(evaluation: Evaluation) -> Iterator[Block]:
         yield "The bundle does not predict who leaves."
         return
     yield (
-        "A user leaves who buys nothing within the window. Users are in ten groups of equal size, by predicted "
-        "probability of leaving; the table shows how many of each really left."
+        "A user who buys nothing within the window has left. Users are in ten groups of equal size, by predicted "
+        "probability of leaving; the table shows what share of each group really left."
     )
     yield from _shares("churn", "probability of leaving", bins)
 

@@ -9,15 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from model_training.evaluation.measures import PRICE
 from model_training.evaluation.results import Evaluation, KnownTruth, Protocol
+from model_training.report import evidence
 from model_training.report.blocks import Chart, html_table, markdown_table, plain_table
-from model_training.report.evidence import (
-    ASSOCIATION,
-    TRANSFERRED,
-    ceiling_table,
-    comparison_table,
-    other_horizon,
-    recovered_table,
-)
 from model_training.report.formatting import count, number, percent
 from model_training.report.sections import sections, subtitle, title
 from ulvspark.contract.disk import told_when_full
@@ -30,12 +23,13 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
 
     Raises ExpectedError where the disk is full.
     """
-    written = sections(evaluation)
-    page = {"title": title(evaluation), "subtitle": subtitle(evaluation), "sections": written, "charts": CHARTS}
+    content = sections(evaluation)
+    page = {"title": title(evaluation), "subtitle": subtitle(evaluation), "sections": content, "charts": CHARTS}
+    charts = [block for blocks in content.values() for block in blocks if isinstance(block, Chart)]
     templates = _templates()
     with told_when_full(f"writing the report to {folder}"):
         (folder / CHARTS).mkdir(parents=True, exist_ok=True)
-        for chart in (block for section in written for block in section.blocks if isinstance(block, Chart)):
+        for chart in charts:
             (folder / CHARTS / f"{chart.name}.svg").write_bytes(chart.svg)
         figures = json.dumps(asdict(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "evaluation.json").write_text(figures + "\n", encoding="utf-8")
@@ -67,16 +61,16 @@ def protocol_lines(protocol: Protocol) -> Iterator[str]:
     for origin, rows in protocol.training_rows.items():
         yield f"  learned from {origin}: {count(rows)} users"
     if not protocol.same_platform:
-        yield TRANSFERRED
+        yield evidence.TRANSFERRED
     if protocol.bundle_horizon_days != protocol.horizon_days:
-        yield f"Note that {other_horizon(protocol)}."
+        yield f"Note that {evidence.other_horizon(protocol)}."
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
     """The bundle beside the best baseline, LightGBM and other bundles, and what is missing."""
-    yield plain_table(comparison_table(evaluation))
+    yield plain_table(evidence.comparison_table(evaluation))
     if any(name in PRICE for name in evaluation.comparisons):
-        yield ASSOCIATION
+        yield evidence.ASSOCIATION
     if evaluation.truth is not None:
         yield from truth_lines(evaluation.truth)
     for name, reason in (evaluation.missing | evaluation.undefined).items():
@@ -85,5 +79,5 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
 
 def truth_lines(truth: KnownTruth) -> Iterator[str]:
     """Rank correlations with the truth, and how well the truth itself predicts what happened."""
-    yield f"\n{plain_table(recovered_table(truth.recovered))}"
-    yield f"\n{plain_table(ceiling_table(truth.ceilings))}"
+    yield f"\n{plain_table(evidence.recovered_table(truth.recovered))}"
+    yield f"\n{plain_table(evidence.ceiling_table(truth.ceilings))}"

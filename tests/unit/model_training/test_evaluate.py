@@ -114,15 +114,25 @@ def test_a_cut_of_one_class_still_gives_a_report_that_says_what_is_missing(model
     assert "everyone left within the window" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_table_without_rows_is_left_out_of_the_page(models, tmp_path):
+    warehouse = training_set.write(tmp_path / "warehouse", training_set.frame(users=45))
+    evaluate.main(arguments(str(warehouse), models, tmp_path / "out"))
+    text = (tmp_path / "out" / "report.md").read_text()
+    groups = text[text.index("## Groups of users") : text.index("## How this was measured")]
+    assert "Too few users for a figure" in groups
+    assert "|" not in groups
+
+
 def test_a_baseline_that_does_not_converge_is_missing_from_a_report_that_comes_out(
     warehouse, models, tmp_path, capsys, monkeypatch
 ):
-    gave_up = OptimizeResult(success=False, message="too many steps")
+    gave_up = OptimizeResult(success=False, message="too many <b>steps")
     monkeypatch.setattr(bgnbd, "minimize", lambda *_, **__: gave_up)
     assert evaluate.main(arguments(warehouse, models, tmp_path)) == 0
     text = (tmp_path / "report.md").read_text()
-    reason = "BG/NBD + Gamma-Gamma: BG/NBD does not converge on these users: too many steps"
+    reason = "BG/NBD + Gamma-Gamma: BG/NBD does not converge on these users: too many <b>steps"
     assert f"Baseline {reason}" in text[text.index("## What is missing") :]
+    assert "too many &lt;b&gt;steps" in (tmp_path / "report.html").read_text()
     assert f"missing: {reason}" in capsys.readouterr().out
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["comparisons"]["spearman"]["against_lightgbm"]["interval"]
