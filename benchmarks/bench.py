@@ -21,12 +21,11 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import contenders, in_spark, memory, reporting, sequences, texts
+from benchmarks import contenders, in_spark, matrix_speed, memory, reporting, sequences, texts
 from benchmarks.reporting import Measured, Result
 from benchmarks.texts import Users
 from benchmarks.untrained import untrained_bundle
 from ulvspark.history.recent_events import RECORD
-from ulvspark.model.encoder import bare
 from ulvspark.warehouse.session import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         session = spark(args.cores)
         # As many as the workers have together; torch takes all there are.
         torch.set_num_threads(args.cores)
-        bare_rates = bare.rates(contenders.backbone(bundle), rounds)
+        bare_rates = matrix_speed.tokens_per_second(contenders.backbone(bundle), rounds)
         sets = [run(session, users, bundle, rounds, Path(scratch)) for users in sets_of_users(args, bundle, number)]
         many = number * COPIES if args.quick else args.sequences
         sets.append(run_sequences(session, sets[0].results[0], many, event_bundle(args, scratch), rounds))

@@ -14,7 +14,7 @@ from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.batching import MAX_BATCH, batches, pad
-from ulvspark.model.encoder.cpu_engine import Engine
+from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.precision import PRECISIONS, Precision
 from ulvspark.model.encoder.text_encoder import pool
 from ulvspark.model.encoder.tokenizing import tokenize
@@ -144,11 +144,11 @@ def onnx(bundle: str) -> Encode:
 def ours(bundle: str, precision: Precision) -> Encode:
     """This project's engine."""
     own = reader(bundle)
-    engine = Engine(own.encoder, precision)
+    engine = CpuEngine(own.encoder, precision)
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
         tokens = tokenize(own.tokenizer, _rendered(profiles, events), own.spec)
-        return _vectors(own, torch.from_numpy(engine.read(tokens, own.tokenizer.pad_token_id)))
+        return _vectors(own, torch.from_numpy(engine.encode(tokens, own.tokenizer.pad_token_id)))
 
     return encode
 

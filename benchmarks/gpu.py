@@ -19,13 +19,12 @@ from typing import Any, get_args
 import torch
 from transformers import BertConfig, BertModel
 
-from benchmarks import contenders, texts
+from benchmarks import contenders, matrix_speed, texts
 from benchmarks.untrained import untrained_bundle
 from ulvspark.history.text import Rendered
-from ulvspark.model.encoder import bare
 from ulvspark.model.encoder.batching import Tokens
 from ulvspark.model.encoder.gpu_engine import GpuEngine, GpuPrecision
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.encoder.tokenizing import tokenize
 
 SERVED: tuple[GpuPrecision, ...] = get_args(GpuPrecision)
@@ -67,18 +66,18 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def bert_base(vocabulary: int) -> TextReader:
-    return TextReader(BertModel(BertConfig(vocab_size=vocabulary), add_pooling_layer=False).train(False), "mean")
+def bert_base(vocabulary: int) -> TextEncoder:
+    return TextEncoder(BertModel(BertConfig(vocab_size=vocabulary), add_pooling_layer=False).train(False), "mean")
 
 
 def measured(
-    encoder: TextReader, precision: GpuPrecision, device: torch.device, tokens: Tokens, pad: int, rounds: int
+    encoder: TextEncoder, precision: GpuPrecision, device: torch.device, tokens: Tokens, pad: int, rounds: int
 ) -> dict[str, float]:
     engine = GpuEngine(encoder, precision, device)
-    engine.read(tokens, pad)
+    engine.encode(tokens, pad)
     seconds = [timed(engine, tokens, pad) for _ in range(rounds)]
     took, number = statistics.median(seconds), int(tokens.lengths.sum())
-    [rate] = bare.rates(engine.backbone, rounds, [precision]).values()
+    [rate] = matrix_speed.tokens_per_second(engine.backbone, rounds, [precision]).values()
     return {
         "seconds": took,
         "users_per_second": len(tokens.lengths) / took,
@@ -90,7 +89,7 @@ def measured(
 
 def timed(engine: GpuEngine, tokens: Tokens, pad: int) -> float:
     started = time.perf_counter()
-    engine.read(tokens, pad)
+    engine.encode(tokens, pad)
     return time.perf_counter() - started
 
 
@@ -98,7 +97,7 @@ def on_gpu(engine: GpuEngine, tokens: Tokens, pad: int) -> float:
     """Seconds of kernels; what is missing to the whole is padding and sending, which the GPU waits for."""
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=kinds[: 1 + torch.cuda.is_available()]) as profile:
-        engine.read(tokens, pad)
+        engine.encode(tokens, pad)
     # Kernels alone: the operations that launched them carry their time once more.
     kernels = [each for each in profile.key_averages() if each.device_type.name == "CUDA"]
     return float(sum(each.self_device_time_total for each in kernels if not each.is_user_annotation)) / 1e6

@@ -35,7 +35,7 @@ from ulvspark.contract.arguments import (
     add_warehouse,
     command_parser,
 )
-from ulvspark.contract.disk import told_when_full
+from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.errors import DONE, run_as_job
 from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.model.bundle.serving_precision import describe
@@ -90,7 +90,7 @@ def finetune(
     if (report := read_report(folder)) is not None:
         _print(f"{folder} holds this run, finished; remove it to train anew\n{report.table()}")
         return folder
-    with told_when_full(f"training in {folder}"):
+    with full_disk_as_expected_error(f"training in {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         set_seed(config.seed)
         task, network = prepare(config, training_set, folder, cut)

@@ -36,7 +36,7 @@ from model_training.runs.folders import latest_checkpoint
 from model_training.runs.training_progress import TrainingProgress
 from ulvspark.contract.arguments import add_config, add_cut, add_overrides, add_warehouse, command_parser
 from ulvspark.contract.config import load_config
-from ulvspark.contract.disk import told_when_full
+from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import TrainingSetMeta
 from ulvspark.model.bundle.manifest import digest
@@ -80,7 +80,7 @@ def pretrain(config: PretrainConfig, warehouse: str, out: Path, cut_name: str) -
     cut = cut_date(training_set.meta.protocol, cut_name)
     corpus = read_corpus(training_set, cut, config.held_out_share, tokenizer, config.text)
     work = _work_folder(out, config, training_set.meta, cut_name)
-    with told_when_full(f"pre-training in {work}"):
+    with full_disk_as_expected_error(f"pre-training in {work}"):
         before, after = _train(config, model, corpus, make_collator(config, corpus, tokenizer), work)
         report = PretrainReport(
             method=config.method,

@@ -19,7 +19,7 @@ from model_training.finetuning.trainer_arguments import per_device, total_steps
 from model_training.finetuning.training import Phase, PhaseResult, train
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.encoder.backbone import max_positions
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.network.network import UserValueNetwork
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def fit_heads(
 
 
 def tune(
-    task: TrainingTask, network: UserValueNetwork, encoder: TextReader, callbacks: Sequence[TrainerCallback] = ()
+    task: TrainingTask, network: UserValueNetwork, encoder: TextEncoder, callbacks: Sequence[TrainerCallback] = ()
 ) -> PhaseResult:
     """The tuning phase: train base and heads as ``tuning`` says. An adapter stays in ``encoder``, unmerged."""
     tuning = task.config.tuning

@@ -16,7 +16,7 @@ from model_training.data.examples import Texts
 from model_training.runs.devices import autocast, processes
 from model_training.runs.progress import Progress
 from ulvspark.model.encoder.batching import batches, pad
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.network.network import UserValueNetwork
 
 MAX_CACHED_FILES = 4
@@ -24,7 +24,7 @@ MAX_CACHED_FILES = 4
 may take a gigabyte."""
 
 
-def pooled_states(encoder: TextReader, texts: Texts, precision: str, cache: Path) -> Tensor:
+def pooled_states(encoder: TextEncoder, texts: Texts, precision: str, cache: Path) -> Tensor:
     """(texts, D): what the frozen base makes of each text.
 
     Kept in the folder ``cache`` for runs that go on or that read the same texts with the same base; where it holds more
@@ -46,7 +46,7 @@ def pooled_states(encoder: TextReader, texts: Texts, precision: str, cache: Path
     return pooled
 
 
-def _key(encoder: TextReader, texts: Texts, precision: str) -> str:
+def _key(encoder: TextEncoder, texts: Texts, precision: str) -> str:
     """A hash of the base's weights, the token ids, and how they are read."""
     digest = hashlib.sha256(f"{encoder.pooling} {precision}".encode())
     for name, weight in encoder.backbone.state_dict().items():
@@ -58,7 +58,7 @@ def _key(encoder: TextReader, texts: Texts, precision: str) -> str:
     return digest.hexdigest()[:24]
 
 
-def _read_together(encoder: TextReader, texts: Texts, precision: str) -> Tensor:
+def _read_together(encoder: TextEncoder, texts: Texts, precision: str) -> Tensor:
     """Every process reads its share of the batches; each text is read by one process, so the sum holds all of them."""
     state = processes()
     encoder = encoder.to(state.device).eval()

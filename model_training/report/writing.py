@@ -13,7 +13,7 @@ from model_training.report import evidence
 from model_training.report.blocks import Chart, html_table, markdown_table, plain_table
 from model_training.report.formatting import count, number, percent
 from model_training.report.sections import sections, subtitle, title
-from ulvspark.contract.disk import told_when_full
+from ulvspark.contract.disk import full_disk_as_expected_error
 
 CHARTS = "charts"
 
@@ -27,7 +27,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     page = {"title": title(evaluation), "subtitle": subtitle(evaluation), "sections": content, "charts": CHARTS}
     charts = [block for blocks in content.values() for block in blocks if isinstance(block, Chart)]
     templates = _templates()
-    with told_when_full(f"writing the report to {folder}"):
+    with full_disk_as_expected_error(f"writing the report to {folder}"):
         (folder / CHARTS).mkdir(parents=True, exist_ok=True)
         for chart in charts:
             (folder / CHARTS / f"{chart.name}.svg").write_bytes(chart.svg)

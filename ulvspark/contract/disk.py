@@ -1,23 +1,46 @@
-"""A full disk, said in one sentence."""
+"""Writing to disk: folders that appear whole or not at all, and a full disk as one sentence."""
 
 import errno
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ulvspark.contract.errors import ExpectedError
 
-IN_WORDS = ("No space left on device", "inline_container", "iostream error")
-"""How safetensors, and torch.save of much and of little, tell of a full disk, in errors of their own."""
+FULL_DISK_MESSAGES = ("No space left on device", "inline_container", "iostream error")
+"""What errors of safetensors, and of torch.save for many and for few weights, say where the disk is full."""
 
 
 @contextmanager
-def told_when_full(doing: str) -> Iterator[None]:
+def full_disk_as_expected_error(doing: str) -> Iterator[None]:
     """Raises ExpectedError where the block runs out of disk space while ``doing``."""
     try:
         yield
     except Exception as error:
-        if getattr(error, "errno", None) != errno.ENOSPC and not any(words in str(error) for words in IN_WORDS):
+        full = getattr(error, "errno", None) == errno.ENOSPC
+        if not full and not any(message in str(error) for message in FULL_DISK_MESSAGES):
             raise
         raise ExpectedError(
             f"no space left on disk while {doing}; free some and try again (what was there before is unchanged)"
         ) from error
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, which gets the name ``folder`` when the block ends; an error removes it.
+
+    The renaming is one atomic step, so whoever looks at ``folder`` finds all of it or nothing, even after a kill (which
+    may leave a hidden folder beside it). Raises ExpectedError where ``folder`` exists: it is never replaced.
+    """
+    if folder.exists():
+        raise ExpectedError(f"{folder} exists and is not overwritten; give another folder or remove it first")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp lets nobody else read it
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -61,7 +61,7 @@ def _encode_batches(
         rows = batch.select(TEXT_COLUMNS).to_pylist()
         texts = [own_text(row) if row["text"] is not None else product_text(row) for row in rows]
         with workers.counted_tokens(model.bundle, tokens):
-            vectors = reader.read_texts(texts).astype(STATE_DTYPE)
+            vectors = reader.encode_texts(texts).astype(STATE_DTYPE)
         yield pa.record_batch({"text_key": batch.column("text_key"), "vector": rows_as_bytes(vectors)})
 
 

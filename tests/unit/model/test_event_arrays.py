@@ -99,7 +99,7 @@ def test_keys_alone_read_as_words_and_keys_do(folder):
     reader = Predictor.load(folder).reader
     assert isinstance(reader, EventReader)
     texts = event_texts(USERS.histories)
-    known = TextVectors.from_unsorted(np.array(list(texts)), reader.read_texts(list(texts.values())))
+    known = TextVectors.from_unsorted(np.array(list(texts)), reader.encode_texts(list(texts.values())))
     keyed = read_events(reader.encoder, Events.from_histories(USERS.histories), known)
     np.testing.assert_allclose(keyed, reader.encode(USERS.histories), atol=1e-6, rtol=0)
 
@@ -107,13 +107,13 @@ def test_keys_alone_read_as_words_and_keys_do(folder):
 def test_a_text_is_read_once(folder, monkeypatch):
     reader = Predictor.load(folder).reader
     read: list[str] = []
-    real = reader.engine.read
+    real = reader.engine.encode
 
     def counted(tokens, pad_token_id):
         read.extend(map(str, tokens.input_ids))
         return real(tokens, pad_token_id)
 
-    monkeypatch.setattr(reader.engine, "read", counted)
+    monkeypatch.setattr(reader.engine, "encode", counted)
     reader.encode(USERS.histories * 2)
     distinct = set(event_texts(USERS.histories).values())
     assert len(read) == len(distinct)

@@ -1,4 +1,4 @@
-"""What a GPU does to texts, done by the CPU here: buckets, order, precision. Whether it is fast only a GPU can tell."""
+"""The GPU engine, run on the CPU: equal lengths, order and precision. How fast it is only a GPU can show."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,41 +16,47 @@ from ulvspark.model.bundle import serving_precision
 from ulvspark.model.encoder import gpu_engine
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.batching import Tokens
-from ulvspark.model.encoder.cpu_engine import Engine
-from ulvspark.model.encoder.gpu_engine import BUCKET, TOKENS, GpuEngine, GpuPrecision, buckets
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.cpu_engine import CpuEngine
+from ulvspark.model.encoder.gpu_engine import (
+    GPU_BATCH_TOKENS,
+    PADDED_TO_MULTIPLE_OF,
+    GpuEngine,
+    GpuPrecision,
+    equal_length_batches,
+)
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.scoring import workers
 
 CPU = torch.device("cpu")
 
 
 @given(st.lists(st.integers(0, 300), max_size=200), st.sampled_from([300, 301, None]))
-def test_buckets_hold_each_row_once_and_little_padding(lengths: list[int], longest: int | None) -> None:
+def test_batches_hold_each_row_once_and_little_padding(lengths: list[int], longest: int | None) -> None:
     known = np.array(lengths, dtype=np.int64)
-    found = list(buckets(known, longest))
+    found = list(equal_length_batches(known, longest))
     rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, int)
     assert sorted(rows) == list(range(len(lengths)))
     for rows, length in found:
-        assert len(rows) * length <= TOKENS
+        assert len(rows) * length <= GPU_BATCH_TOKENS
         assert length <= (longest or length)
-        assert (length - known[rows].clip(1) < BUCKET).all()
+        assert (length - known[rows].clip(1) < PADDED_TO_MULTIPLE_OF).all()
         assert (known[rows] <= length).all()
 
 
-def test_a_bucket_is_cut_to_what_a_gpu_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_engine, "TOKENS", 64)
-    assert [len(rows) for rows, _ in buckets(np.full(10, 16), 512)] == [4, 4, 2]
-    assert [len(rows) for rows, _ in buckets(np.full(2, 100), 512)] == [1, 1]
+def test_a_batch_is_limited_in_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_engine, "GPU_BATCH_TOKENS", 64)
+    assert [len(rows) for rows, _ in equal_length_batches(np.full(10, 16), 512)] == [4, 4, 2]
+    assert [len(rows) for rows, _ in equal_length_batches(np.full(2, 100), 512)] == [1, 1]
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
 @pytest.mark.parametrize("precision", get_args(GpuPrecision))
 def test_states_are_those_of_the_cpu(family: str, precision: GpuPrecision, tmp_path: Path) -> None:
-    encoder = TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean")
+    encoder = TextEncoder(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean")
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
     tokens = tiny.some_tokens() if family == "bert" else replace(tiny.some_tokens(), token_type_ids=None)
     engine = GpuEngine(encoder, precision, CPU)
-    found, exact = engine.read(tokens, 0), Engine(encoder).read(tokens, 0)
+    found, exact = engine.encode(tokens, 0), CpuEngine(encoder).encode(tokens, 0)
     sixteen = precision != "fp32"
     np.testing.assert_allclose(found, exact, atol=0.1 if sixteen else 2e-6)
     assert (found != exact).any() or not sixteen
@@ -60,11 +66,11 @@ def test_states_are_those_of_the_cpu(family: str, precision: GpuPrecision, tmp_p
 
 
 def test_a_text_does_not_depend_on_how_long_others_are(tiny_bert: Path) -> None:
-    engine = GpuEngine(TextReader(load_backbone(tiny_bert).eval(), "cls"), "bf16", CPU)
+    engine = GpuEngine(TextEncoder(load_backbone(tiny_bert).eval(), "cls"), "bf16", CPU)
     tokens = tiny.some_tokens()
-    together = engine.read(tokens, 0)
+    together = engine.encode(tokens, 0)
     for row in range(0, 40, 5):
-        alone = engine.read(Tokens([tokens.input_ids[row]], [(tokens.token_type_ids or [])[row]]), 0)[0]
+        alone = engine.encode(Tokens([tokens.input_ids[row]], [(tokens.token_type_ids or [])[row]]), 0)[0]
         np.testing.assert_allclose(alone, together[row], atol=serving_precision.BATCH_CHANGE)
 
 

@@ -13,12 +13,11 @@ from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec
 from ulvspark.model.bundle import bundle, golden_users, serving_precision
 from ulvspark.model.bundle.manifest import Agreement
-from ulvspark.model.encoder import bare
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.batching import Tokens
-from ulvspark.model.encoder.cpu_engine import Engine
+from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.precision import PRECISIONS, Int8Linear, Precision, converted, int8_bytes
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.predictor import Predictor
 
 USERS = golden_users.make_users(HistorySpec())
@@ -28,34 +27,34 @@ GOOD = Agreement(users=1000, equal_tiers=0.998, batch_change=1e-6, users_per_sec
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_packed_texts_read_as_padded_ones_do(family: str, pooling: str, tmp_path: Path) -> None:
-    encoder = TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), pooling)
-    tokens, engine = tiny.some_tokens(), Engine(encoder)
+    encoder = TextEncoder(load_backbone(tiny.base_folder(tmp_path, family)).eval(), pooling)
+    tokens, engine = tiny.some_tokens(), CpuEngine(encoder)
     if family == "roberta":
         tokens = replace(tokens, token_type_ids=None)
     assert engine._packed is not None
-    packed = engine.read(tokens, 0)
+    packed = engine.encode(tokens, 0)
     engine._packed = None
-    np.testing.assert_allclose(packed, engine.read(tokens, 0), atol=2e-6)
+    np.testing.assert_allclose(packed, engine.encode(tokens, 0), atol=2e-6)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_a_text_does_not_depend_on_its_batch(family: str, precision: Precision, tmp_path: Path) -> None:
-    engine = Engine(TextReader(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean"), precision)
+    engine = CpuEngine(TextEncoder(load_backbone(tiny.base_folder(tmp_path, family)).eval(), "mean"), precision)
     tokens = tiny.some_tokens()
     tokens = tokens if family == "bert" else replace(tokens, token_type_ids=None)
-    together = engine.read(tokens, 0)
+    together = engine.encode(tokens, 0)
     for row in range(0, 40, 5):
         segments = None if tokens.token_type_ids is None else [tokens.token_type_ids[row]]
-        alone = engine.read(Tokens([tokens.input_ids[row]], segments), 0)[0]
+        alone = engine.encode(Tokens([tokens.input_ids[row]], segments), 0)[0]
         np.testing.assert_allclose(alone, together[row], atol=serving_precision.BATCH_CHANGE / 10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_states_stay_near_those_of_fp32(precision: Precision, tiny_bert: Path) -> None:
-    encoder = TextReader(load_backbone(tiny_bert).eval(), "mean")
+    encoder = TextEncoder(load_backbone(tiny_bert).eval(), "mean")
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
-    exact, rounded = (Engine(encoder, each).read(tiny.some_tokens(), 0) for each in ("fp32", precision))
+    exact, rounded = (CpuEngine(encoder, each).encode(tiny.some_tokens(), 0) for each in ("fp32", precision))
     error = np.abs(rounded - exact).max()
     assert error < 0.2
     assert (error > 0) == (precision != "fp32")
@@ -64,12 +63,11 @@ def test_the_states_stay_near_those_of_fp32(precision: Precision, tiny_bert: Pat
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_bare_speed_is_of_the_layers_that_are_served(precision: Precision, tiny_bert: Path) -> None:
-    engine = Engine(TextReader(load_backbone(tiny_bert).eval(), "mean"), precision)
-    engine.read(tiny.some_tokens(3), 0)
-    assert engine.tokens == tiny.some_tokens(3).lengths.sum()
-    (rate,) = bare.rates(engine.backbone, 1, [precision]).values()
-    assert 0 < rate < 1e10
+def test_an_engine_counts_texts_and_tokens(precision: Precision, tiny_bert: Path) -> None:
+    engine = CpuEngine(TextEncoder(load_backbone(tiny_bert).eval(), "mean"), precision)
+    for _ in range(2):
+        engine.encode(tiny.some_tokens(3), 0)
+    assert (engine.texts, engine.tokens) == (6, 2 * tiny.some_tokens(3).lengths.sum())
 
 
 def test_int8_rounds_each_row_by_its_own_range() -> None:
@@ -151,13 +149,13 @@ def test_agreement_notices_a_precision_that_moves_tiers(tiny_bert: Path, monkeyp
     facts = tiny.facts(NetworkSpec(unit="history", vector_size=16, hidden_size=8, use_numbers=False))
     network = tiny.network(facts, tiny_bert).eval()
     torch.nn.init.normal_(network.decider.heads["tier"].weight, std=10)  # else all are of one tier
-    real = Engine.read
+    real = CpuEngine.encode
 
-    def coarse(self: Engine, tokens: Tokens, pad_token_id: int) -> np.ndarray:
+    def coarse(self: CpuEngine, tokens: Tokens, pad_token_id: int) -> np.ndarray:
         states = real(self, tokens, pad_token_id)
         return states if self.precision != "int8" else -states + len(states)
 
-    monkeypatch.setattr(Engine, "read", coarse)
+    monkeypatch.setattr(CpuEngine, "encode", coarse)
     found = serving_precision.measure(network, tiny.tokenizer(), facts, sample())
     assert found["int8"].equal_tiers < serving_precision.EQUAL_TIERS
     assert found["int8"].batch_change > serving_precision.BATCH_CHANGE

@@ -44,7 +44,7 @@ def test_scores_do_not_depend_on_company(tiny_bundle: Path, monkeypatch: pytest.
     order = np.random.default_rng(0).permutation(len(USERS.histories))
     shuffled = scorer.encode([USERS.histories[row] for row in order])
     np.testing.assert_allclose(shuffled, together[order], atol=1e-5, rtol=0)
-    monkeypatch.setattr(cpu_engine, "TOKENS", 10**6)
+    monkeypatch.setattr(cpu_engine, "PACKED_BATCH_TOKENS", 10**6)
     np.testing.assert_allclose(scorer.encode(USERS.histories), together, atol=1e-5, rtol=0)
     whole = scorer.decide(together, USERS.numbers, USERS.population)
     for name in set(golden_users.SCORES) - {"expected_value_low", "expected_value_high"}:

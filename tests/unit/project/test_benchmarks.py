@@ -6,6 +6,13 @@ import re
 from benchmarks import night, reporting, scaling, training_speed
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_matrix_speed_is_of_the_layers_that_are_served(precision, tiny_bert):
+    engine = CpuEngine(TextEncoder(load_backbone(tiny_bert).eval(), "mean"), precision)
+    (rate,) = matrix_speed.tokens_per_second(engine.backbone, 1, [precision]).values()
+    assert 0 < rate < 1e10
+
+
 def test_training_is_measured_beside_the_bare_model(tiny_bert, capsys):
     small = ["--texts=32", "--batch-size=8", "--max-tokens=32", "--rounds=1", "--precision=fp32"]
     assert training_speed.main([f"--base={tiny_bert}", *small]) == 0

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from ulvspark.contract.disk import told_when_full
+from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model.bundle import golden_users
@@ -31,7 +31,7 @@ from ulvspark.model.bundle.manifest import (
 )
 from ulvspark.model.encoder.adapter import save_backbone, with_adapter
 from ulvspark.model.encoder.backbone import load_backbone
-from ulvspark.model.encoder.cpu_engine import Engine
+from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.gpu_engine import GpuEngine
 from ulvspark.model.encoder.precision import DTYPES, Precision
 from ulvspark.model.encoder.tokenizing import load_tokenizer
@@ -72,7 +72,7 @@ def reader(
     if network.encoder is None or tokenizer is None:
         return None
     if device.type == "cpu":
-        engine: Engine | GpuEngine = Engine(network.encoder, precision)
+        engine: CpuEngine | GpuEngine = CpuEngine(network.encoder, precision)
     else:
         engine = GpuEngine(network.encoder, "fp32" if precision == "fp32" else "bf16", device)
     if isinstance(network.encoder, EventEncoder):
@@ -137,7 +137,7 @@ def _describe(
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of ``folder`` at the end, or disappears."""
-    with told_when_full(f"saving the bundle {folder}"):
+    with full_disk_as_expected_error(f"saving the bundle {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:

@@ -19,7 +19,7 @@ VECTOR = "vector.safetensors"
 """In ``ENCODER``: what makes a user's vector of the base encoder's states."""
 
 
-class ReadBefore(nn.Module):
+class MissingBackbone(nn.Module):
     """In place of a base encoder that has read all the texts there are."""
 
     def __init__(self, state_size: int) -> None:
@@ -45,7 +45,7 @@ def load_event_encoder(folder: Path) -> EventEncoder:
     manifest, path = verify(folder), folder / ENCODER / VECTOR
     spec, [state_size] = manifest.network, load_file(path)["item.0.weight"].shape
     events = manifest.history.recent_events
-    encoder = EventEncoder(ReadBefore(state_size), spec.pooling, spec.vector_size, spec.sequence, events)
+    encoder = EventEncoder(MissingBackbone(state_size), spec.pooling, spec.vector_size, spec.sequence, events)
     read_weights(encoder.beside_backbone(), path)
     return encoder.eval()
 

@@ -26,7 +26,7 @@ from botocore.exceptions import (
     ConnectionError as UnreachableError,
 )
 
-from ulvspark.contract.disk import told_when_full
+from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle.manifest import MANIFEST, VERSION_PATTERN, read_manifest, verify
 
@@ -134,7 +134,7 @@ class LocalStore(Store):
         version = verify(Path(folder)).version
         self._versions.mkdir(parents=True, exist_ok=True)
         doing = f"publishing bundle {version} in {self.root}"
-        with told_when_full(doing), tempfile.TemporaryDirectory(prefix=".", dir=self._versions) as scratch:
+        with full_disk_as_expected_error(doing), tempfile.TemporaryDirectory(prefix=".", dir=self._versions) as scratch:
             copy = shutil.copytree(folder, Path(scratch) / version)
             try:
                 copy.rename(self._versions / version)
@@ -206,7 +206,7 @@ class S3Store(Store):
             return target
         Path(into).mkdir(parents=True, exist_ok=True)
         doing = f"fetching bundle {version} into {into}"
-        with told_when_full(doing), tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
+        with full_disk_as_expected_error(doing), tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
             partial = Path(scratch) / version
             self._download(version, partial)
             verify(partial)

@@ -1,1 +1,1 @@
-"""From words to vectors: a BERT-like base, its tokenizer, and the engines that run it on CPU and GPU."""
+"""From words to vectors: the base encoder (a BERT), its tokenizer, and the engines that run it on CPU and GPU."""

@@ -1,4 +1,4 @@
-"""An adapter that cannot be merged into the base's weights (a learned prefix) is kept beside them."""
+"""Saves and loads a base encoder together with an adapter that cannot be merged into its weights (a learned prefix)."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +9,7 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.encoder.quiet import quiet_transformers
 
 ADAPTER = "adapter"
-"""Subfolder of the encoder's."""
+"""The adapter's folder within the encoder's."""
 
 
 def save_backbone(backbone: nn.Module, folder: Path) -> None:
@@ -21,7 +21,7 @@ def save_backbone(backbone: nn.Module, folder: Path) -> None:
             return
         untyped.get_base_model().save_pretrained(folder)
         for config in untyped.peft_config.values():
-            # Where the base lay on the training machine is nobody's business, and would change the encoder's version.
+            # A path on the training machine must not be published, and would change the encoder's version.
             config.base_model_name_or_path = None
         untyped.save_pretrained(folder / ADAPTER)
         (folder / ADAPTER / "README.md").unlink(missing_ok=True)
@@ -32,9 +32,9 @@ def _is_adapted(backbone: nn.Module) -> bool:
 
 
 def with_adapter(backbone: nn.Module, folder: Path) -> nn.Module:
-    """``backbone`` with the adapter that was saved with it in ``folder``; itself where there is none.
+    """``backbone`` with the adapter saved beside it in ``folder``; ``backbone`` itself where there is none.
 
-    Raises ExpectedError where there is one but the library for it is not installed.
+    Raises ExpectedError where the adapter needs a library that is not installed.
     """
     if not (folder / ADAPTER).exists():
         return backbone

@@ -1,4 +1,4 @@
-"""The base encoder, loaded without remote code."""
+"""Loads the pretrained base encoder (a BERT or the like) without running code from its repository."""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from ulvspark.model.encoder.quiet import quiet_transformers
 def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The base encoder of a folder (or a name in the local Hugging Face cache), without a pooler.
 
-    Weights that are stored as ``dtype`` are mapped into memory: the processes of a host share one copy.
-    Raises ExpectedError where it is not there, has no safetensors weights, needs code of its own or lacks weights.
+    Weights that are stored as ``dtype`` are memory-mapped, so that the processes of a host share one copy.
+    Raises ExpectedError where the base encoder is missing, has no safetensors weights, needs remote code or lacks
+    weights.
     """
     try:
         with quiet_transformers():
@@ -33,7 +34,7 @@ def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32
     if missing:
         raise ExpectedError(f"the base model {name_or_folder} lacks weights, {missing[0]} first; give a complete one")
     if hasattr(backbone, "pooler"):
-        # We pool ourselves; weights that never get a gradient would stop distributed training.
+        # TextEncoder pools. The pooler's weights would never get a gradient, which stops distributed training.
         backbone.pooler = None
     return backbone  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""Token ids to batches that waste little padding. Training and scoring share it."""
+"""Groups texts of similar length into batches, so that little is padded. Training and scoring share it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,22 @@ import torch
 from torch import Tensor, nn
 
 TOKEN_BUDGET = 8192
-"""Tokens in a batch, padding among them: more gains nothing on a CPU and costs memory."""
+"""Most tokens in a padded batch, padding included: more gains nothing on a CPU and costs memory."""
 
 MAX_BATCH = 256
+"""Most texts in a batch."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ragged token ids of n texts, and their segments where the tokenizer knows segments."""
+    """Token ids of n texts, unpadded, and their segments (None where the tokenizer has no segments)."""
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]] | None
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
+        """(n,) tokens of each text."""
         return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Texts of any number through the base encoder: sorted by length, in batches that fit the caches, order restored."""
+"""Runs the base encoder on the CPU: sorts texts by length, batches them to fit the caches, restores their order."""
 
 from collections.abc import Iterator
 
@@ -10,39 +10,40 @@ from torch import Tensor
 from ulvspark.model.encoder.batching import Tokens, batches, pad
 from ulvspark.model.encoder.packed import PackedEncoder, can_pack
 from ulvspark.model.encoder.precision import Precision, converted
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 
 States = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-TOKENS = 2048
-"""In a packed batch: more gains nothing on a CPU and costs memory."""
+PACKED_BATCH_TOKENS = 2048
+"""Most tokens in a packed batch: more gains nothing on a CPU and costs memory."""
 
 
-class Engine:
-    """A base encoder at work in one precision. The state of a text is the same whatever it is read with."""
+class CpuEngine:
+    """Encodes texts on the CPU in one precision. The state of a text does not depend on the texts beside it."""
 
-    def __init__(self, encoder: TextReader, precision: Precision = "fp32") -> None:
-        """``encoder`` stays as it is; its weights are shared where ``precision`` needs no others.
+    def __init__(self, encoder: TextEncoder, precision: Precision = "fp32") -> None:
+        """``encoder`` is not changed; its weights are shared where ``precision`` needs no others.
 
         Raises ExpectedError where the base encoder cannot be served in ``precision``.
         """
         self.precision: Precision = precision
         self.backbone = converted(encoder.backbone, precision).eval()
         self._size, self._pooling = encoder.state_size, encoder.pooling
-        self._padded = TextReader(self.backbone, encoder.pooling)
+        self._padded = TextEncoder(self.backbone, encoder.pooling)
         self._packed = PackedEncoder(self.backbone) if can_pack(self.backbone) else None
-        self.tokens = 0
-        """Read so far, padding not counted."""
+        self.texts, self.tokens = 0, 0
+        """Texts and tokens (without padding) encoded so far."""
 
-    def read(self, tokens: Tokens, pad_token_id: int) -> States:
+    def encode(self, tokens: Tokens, pad_token_id: int) -> States:
         """(n, D): the state of each text."""
+        self.texts += len(tokens.input_ids)
         self.tokens += int(tokens.lengths.sum())
         states = np.empty((len(tokens.input_ids), self._size), dtype=np.float32)
         with torch.inference_mode():
             if self._packed is not None:
-                for rows in batches(tokens.lengths, TOKENS):
-                    states[rows] = self._read_packed(self._packed, tokens, rows).numpy()
+                for rows in batches(tokens.lengths, PACKED_BATCH_TOKENS):
+                    states[rows] = self._encode_packed(self._packed, tokens, rows).numpy()
             else:
                 for rows in self._padded_batches(tokens.lengths):
                     states[rows] = self._padded.pooled(**pad(tokens, rows, pad_token_id)).float().numpy()
@@ -53,10 +54,10 @@ class Engine:
             if self.precision == "fp32":
                 yield rows
             else:
-                # Rounded to few bits, a text's state would move with how far it is padded.
+                # Equal lengths only: in few bits, the rounding of a text's state depends on how far it is padded.
                 yield from np.split(rows, np.flatnonzero(np.diff(lengths[rows])) + 1)
 
-    def _read_packed(self, packed: PackedEncoder, tokens: Tokens, rows: Rows) -> Tensor:
+    def _encode_packed(self, packed: PackedEncoder, tokens: Tokens, rows: Rows) -> Tensor:
         lengths = [len(tokens.input_ids[row]) for row in rows]
         segments = None if tokens.token_type_ids is None else _flat(tokens.token_type_ids, rows)
         states = packed(_flat(tokens.input_ids, rows), segments, lengths).float()
@@ -68,7 +69,7 @@ def _flat(ragged: list[list[int]], rows: Rows) -> Tensor:
 
 
 def _pool(states: Tensor, lengths: Tensor, pooling: str) -> Tensor:
-    """(N, D) states of texts laid end to end to (n, D), as ``text_reader.pool`` does of padded ones."""
+    """(N, D) states of texts laid end to end to (n, D), as ``text_encoder.pool`` does for padded ones."""
     if pooling == "mean":
         return torch.segment_reduce(states, "mean", lengths=lengths, axis=0)
     ends = lengths.cumsum(0)

@@ -1,7 +1,7 @@
-"""BERT and its kin without padding: the tokens of a batch in one row, attention among texts of equal length.
+"""Runs BERT and similar models without padding: the tokens of a batch end to end, attention within each text.
 
-Nothing is computed for padding and nothing is masked, and as each row of a matrix product is computed for itself, the
-states of a text are the same whatever it is batched with.
+Nothing is computed for padding, and no mask is needed. Each row of a matrix product is computed by itself, so the
+states of a text do not depend on its batch.
 """
 
 import sys
@@ -15,11 +15,11 @@ from ulvspark.model.encoder.precision import Int8Linear, linear_all
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 
-SCORES = 2**18
-"""Attention scores computed at once: what fits the cache of a core."""
+SCORES_PER_BLOCK = 2**18
+"""Most attention scores computed at once: what fits the cache of a core."""
 
 INT8_ROWS = 192
-"""Tokens that pass the linear layers at once in int8, where rounding is a matter of memory, for the same reason."""
+"""Most tokens in a linear layer at once in int8: rounding is limited by memory, so they have to fit the cache."""
 
 
 def can_pack(backbone: nn.Module) -> bool:
@@ -40,7 +40,7 @@ class PackedEncoder(nn.Module):
         eight = any(isinstance(layer, Int8Linear) for layer in backbone.modules())
         self.rows = INT8_ROWS if eight else sys.maxsize
         self.query_scale = (int(config.hidden_size) // self.heads) ** -0.5
-        # Beside int8, attention in float32 would take a third of the time.
+        # With int8 layers, attention in float32 would take a third of the time; in bfloat16 it takes less.
         self.attention_dtype = torch.bfloat16 if eight else next(backbone.parameters()).dtype
         # RoBERTa numbers positions from its padding id + 1.
         self.first_position = 0 if config.model_type == "bert" else int(config.pad_token_id) + 1
@@ -103,18 +103,18 @@ def _feed_forward(layer: Any, states: Tensor) -> Tensor:  # noqa: ANN401 - any f
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """(B, T, d) each, the queries scaled, to (B, T, d); the softmax in float32.
 
-    By hand, since torch's fused attention takes twice as long on a CPU for texts as short as these.
+    Written out, since torch's fused attention takes twice as long on a CPU for texts this short.
     """
     scores = torch.bmm(query, key.transpose(1, 2))
     return torch.bmm(torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype), value)
 
 
 def _blocks(lengths: Sequence[int], heads: int) -> Iterator[tuple[int, int, int]]:
-    """(first row, number, length) of neighbouring texts of equal length, no more of them than ``SCORES`` allows."""
+    """(first row, number, length) of neighbouring texts of equal length, as many as ``SCORES_PER_BLOCK`` allows."""
     first, text = 0, 0
     while text < len(lengths):
         length = lengths[text]
-        most = min(len(lengths), text + max(1, SCORES // (heads * length * length)))
+        most = min(len(lengths), text + max(1, SCORES_PER_BLOCK // (heads * length * length)))
         count = next((n for n in range(text, most) if lengths[n] != length), most) - text
         yield first, count, length
         first, text = first + count * length, text + count

@@ -1,7 +1,7 @@
-"""Number formats that a base encoder is served in, and the linear layer that multiplies in int8.
+"""Number formats in which a base encoder can be served, and the linear layer that multiplies in int8.
 
-In int8, weights have a scale an output channel and activations a range a token. A range a batch, as in torch's dynamic
-quantisation, would make a user's vector depend on who else is scored.
+In int8, weights have one scale for each output channel and activations one range for each token. One range for a whole
+batch, as in torch's dynamic quantisation, would make a user's vector depend on the other users in the batch.
 """
 
 import copy
@@ -17,9 +17,10 @@ Precision = Literal["fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
-"""Of the weights that a bundle stores. int8 is made of float32 when they are read."""
+"""Types of the weights stored in a bundle. int8 weights are computed from float32 when the bundle is loaded."""
 
-TINY = torch.finfo(torch.float32).tiny
+SMALLEST_SCALE = torch.finfo(torch.float32).tiny
+"""Keeps scales above zero, so that they can be divided by."""
 
 
 class Int8Linear(nn.Module):
@@ -33,7 +34,7 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach().float()
-        scale = weight.abs().amax(dim=1).clamp_(min=TINY) / 127
+        scale = weight.abs().amax(dim=1).clamp_(min=SMALLEST_SCALE) / 127
         numbers = (weight / scale[:, None]).round_().to(torch.int8)
         self.register_buffer("weight", numbers)
         self.register_buffer("scale", scale)
@@ -46,22 +47,22 @@ class Int8Linear(nn.Module):
         return self.multiply(*rounded(flat.float())).view(*inputs.shape[:-1], -1)
 
     def multiply(self, numbers: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-        """(N, n) as ``rounded`` gives it, to (N, m): W (scale * numbers + zero) + bias."""
+        """(N, n) int8 from ``rounded`` to (N, m): W (scale * numbers + zero) + bias."""
         products = torch._int_mm(numbers, self.weight.t()).float().mul_(self.scale)
         return torch.addcmul(self.bias, zero, self.sums).addcmul_(products, scale)
 
 
 def rounded(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, n) float32 as int8 numbers, with (N, 1) scale and zero: about numbers * scale + zero."""
+    """(N, n) float32 rounded to int8 numbers with (N, 1) scale and zero: inputs ~ numbers * scale + zero."""
     low, high = inputs.amin(dim=1, keepdim=True), inputs.amax(dim=1, keepdim=True)
-    scale = (high - low).clamp_(min=TINY) / 255
+    scale = (high - low).clamp_(min=SMALLEST_SCALE) / 255
     zero = low + 128 * scale
-    # Not by addcmul, which takes three times as long where two of three are columns.
+    # Not addcmul, which takes three times as long where two of the three operands are columns.
     return (inputs - zero).mul_(scale.reciprocal()).round_().to(torch.int8), scale, zero
 
 
 def linear_all(linears: Sequence[nn.Module], inputs: Tensor) -> list[Tensor]:
-    """Several linear layers of the same (N, n) inputs, which are rounded once."""
+    """Outputs of several linear layers for the same (N, n) inputs, which are rounded to int8 once."""
     if not all(isinstance(linear, Int8Linear) for linear in linears):
         return [linear(inputs) for linear in linears]
     numbers = rounded(inputs.float())
@@ -69,7 +70,7 @@ def linear_all(linears: Sequence[nn.Module], inputs: Tensor) -> list[Tensor]:
 
 
 def converted(backbone: nn.Module, precision: Precision) -> nn.Module:
-    """A copy of ``backbone`` that computes in ``precision``; weights that stay as they are are shared with it.
+    """A copy of ``backbone`` that computes in ``precision``; unchanged weights are shared with it.
 
     Raises ExpectedError where it holds an adapter or, for int8, no linear layers.
     """
@@ -99,6 +100,6 @@ def _with_int8(backbone: nn.Module) -> nn.Module:
 
 
 def int8_bytes(module: nn.Module) -> int:
-    """Bytes of the int8 copies in ``module``, which every process has for itself."""
+    """Bytes of the int8 weights in ``module``, of which every process holds its own copy."""
     layers = [layer for layer in module.modules() if isinstance(layer, Int8Linear)]
     return sum(buffer.nbytes for layer in layers for buffer in layer.buffers())

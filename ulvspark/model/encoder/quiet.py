@@ -1,4 +1,4 @@
-"""Keeps transformers from drawing bars and reports where nobody asked for them."""
+"""Silences the progress bars and reports that transformers prints when it reads or writes weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from transformers.utils import logging
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bar of weights read or written, and no report of a missing pooler, which we drop anyway."""
+    """No progress bars, and no report about a missing pooler (``load_backbone`` drops it anyway)."""
     untyped: Any = logging
     verbosity, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
     untyped.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""The base encoder run on token ids, and its states pooled into one a text."""
+"""The base encoder and its pooling: token ids of a text in, one vector (the state of the text) out."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """(B, T, D) token states to (B, D): the mean of real tokens, the first or the last real token."""
+    """(B, T, D) token states to (B, D): the mean of the real tokens, or the first ("cls") or last real token."""
     if pooling == "mean":
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         return (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
@@ -18,8 +18,8 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
     return states[torch.arange(states.shape[0], device=states.device), last]
 
 
-class TextReader(nn.Module):
-    """A base encoder and how its token states become one state a text."""
+class TextEncoder(nn.Module):
+    """A base encoder whose token states are pooled into one state for each text."""
 
     def __init__(self, backbone: nn.Module, pooling: str) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class TextReader(nn.Module):
         self.pooling = pooling
 
     def beside_backbone(self) -> nn.ModuleDict:
-        """All that is learned here but the base encoder itself."""
+        """All modules with weights but the base encoder."""
         return nn.ModuleDict({name: child for name, child in self.named_children() if name != "backbone"})
 
     @property
     def state_size(self) -> int:
-        """Numbers in the state of a text."""
+        """D, the numbers in the state of a text."""
         config: Any = self.backbone.config
         return int(config.hidden_size)
 

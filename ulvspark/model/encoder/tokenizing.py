@@ -1,4 +1,4 @@
-"""Texts to token ids. Training and scoring share it."""
+"""Turns texts into token ids. Training and scoring share it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ from ulvspark.model.encoder.batching import Tokens
 
 
 def load_tokenizer(name_or_folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder (or a name in the local cache), ready to pad and to cut on the right.
+    """The tokenizer of a folder (or a name in the local cache), set to pad and truncate on the right.
 
-    Raises ExpectedError where it is not there, is a slow one or has nothing to pad with.
+    Raises ExpectedError where it is missing, is a slow one or has no token to pad with.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder), trust_remote_code=False)
@@ -28,14 +28,14 @@ def load_tokenizer(name_or_folder: str | Path) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ExpectedError(f"the tokenizer of {name_or_folder} has neither padding nor end token; set one")
-        # GPT-like models pad with anything, since the mask hides it.
+        # Any token will do for GPT-like models, since the attention mask hides it.
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     return tokenizer
 
 
 def check_fit(tokenizer: PreTrainedTokenizerBase, backbone: nn.Module, spec: TextSpec) -> None:
-    """Raises ExpectedError where the base model cannot read what the tokenizer writes."""
+    """Raises ExpectedError where the tokenizer does not fit the base model, or ``spec`` asks for too long texts."""
     config = backbone.config
     positions = max_positions(backbone)
     if len(tokenizer) > config.vocab_size:  # type: ignore[union-attr, operator]
@@ -50,7 +50,10 @@ def check_fit(tokenizer: PreTrainedTokenizerBase, backbone: nn.Module, spec: Tex
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Rendered], spec: TextSpec) -> Tokens:
-    """Profile as segment A, events as segment B; the oldest events are cut at ``spec.max_tokens``."""
+    """Token ids with the profile as segment A and the events as segment B; the oldest events are cut off.
+
+    No text is longer than ``spec.max_tokens``.
+    """
     if not texts:
         return Tokens([], [] if _has_segments(tokenizer) else None)
     profiles = _fitting_profiles(tokenizer, [text.profile for text in texts], spec.max_tokens)
@@ -66,7 +69,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Rendered], spec
 
 
 def tokenize_single(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], spec: TextSpec) -> Tokens:
-    """Each text as the only segment, cut at ``spec.max_tokens``."""
+    """Token ids of texts with a single segment, cut off at ``spec.max_tokens``."""
     if not texts:
         return Tokens([], [] if _has_segments(tokenizer) else None)
     encoded = tokenizer(
@@ -84,12 +87,12 @@ def _has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _fitting_profiles(tokenizer: PreTrainedTokenizerBase, profiles: list[str], max_tokens: int) -> list[str]:
-    """Profiles cut to half of the tokens, special ones among them, so that the events can always be cut to the rest."""
+    """Profiles cut to half of ``max_tokens``, special tokens included, so that events always keep the other half."""
     special = tokenizer.num_special_tokens_to_add(pair=True)
     limit = max(0, max_tokens // 2 - special)
     distinct = list(dict.fromkeys(profiles))
     encoded = tokenizer(distinct, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    # Without separator tokens (GPT-2) the two segments would run into each other.
+    # Where the tokenizer writes no separator token (GPT-2), a line break keeps the two segments apart.
     separator = "" if special else "\n"
     fitting = {}
     for profile, offsets in zip(distinct, encoded["offset_mapping"], strict=True):

@@ -1,4 +1,4 @@
-"""What turns histories into vectors, for both units of text: render, tokenize, batch, encode."""
+"""Turns users' recent events into vectors, for both units of text: render, tokenize, encode."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
 from ulvspark.model.encoder.batching import Tokens
-from ulvspark.model.encoder.cpu_engine import Engine
+from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.gpu_engine import GpuEngine
 from ulvspark.model.encoder.tokenizing import tokenize, tokenize_single
 from ulvspark.model.network.event_arrays import Events
@@ -31,7 +31,7 @@ class HistoryReader:
     encoder: HistoryEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
-    engine: Engine | GpuEngine
+    engine: CpuEngine | GpuEngine
 
     def render(self, histories: Sequence[History]) -> list[Rendered]:
         """The text of each history."""
@@ -43,7 +43,7 @@ class HistoryReader:
 
     def encode(self, histories: Sequence[History]) -> Vectors:
         """(n, vector_size), in the order given; the same for a history whatever it is batched with."""
-        states = self.engine.read(self.tokenize(histories), self.tokenizer.pad_token_id)
+        states = self.engine.encode(self.tokenize(histories), self.tokenizer.pad_token_id)
         with torch.inference_mode():
             return self.encoder.projection(torch.from_numpy(states)).numpy()  # type: ignore[no-any-return]
 
@@ -64,7 +64,7 @@ class EventReader:
     encoder: EventEncoder
     tokenizer: PreTrainedTokenizerBase
     spec: TextSpec
-    engine: Engine | GpuEngine
+    engine: CpuEngine | GpuEngine
     _read: dict[str, States] = field(default_factory=dict, init=False)
     """States of texts that ``encode`` has met."""
 
@@ -72,14 +72,14 @@ class EventReader:
         """(n, vector_size) of histories that carry words and keys. A text met in an earlier call is not read again."""
         texts = event_texts(histories)
         unread = [text for text in dict.fromkeys(texts.values()) if text not in self._read]
-        self._read.update(zip(unread, self.read_texts(unread), strict=True))
-        states = np.stack([self._read[text] for text in texts.values()]) if texts else self.read_texts([])
+        self._read.update(zip(unread, self.encode_texts(unread), strict=True))
+        states = np.stack([self._read[text] for text in texts.values()]) if texts else self.encode_texts([])
         keys = np.fromiter(texts, dtype=np.int64, count=len(texts))
         return read_events(self.encoder, Events.from_histories(histories), TextVectors.from_unsorted(keys, states))
 
-    def read_texts(self, texts: Sequence[str]) -> States:
+    def encode_texts(self, texts: Sequence[str]) -> States:
         """(n, D) states of texts, rounded as ``text_vectors`` keeps them."""
-        return self.engine.read(self.tokenize_texts(texts), self.tokenizer.pad_token_id).astype(np.float16)
+        return self.engine.encode(self.tokenize_texts(texts), self.tokenizer.pad_token_id).astype(np.float16)
 
     def tokenize_texts(self, texts: Sequence[str]) -> Tokens:
         """The token ids of each text."""
@@ -96,6 +96,6 @@ Reader = HistoryReader | EventReader
 
 def in_float32(reader: Reader | None) -> Reader | None:
     """The same on the CPU and in float32, of the weights as they are stored: its vectors are the same everywhere."""
-    if reader is None or (isinstance(reader.engine, Engine) and reader.engine.precision == "fp32"):
+    if reader is None or (isinstance(reader.engine, CpuEngine) and reader.engine.precision == "fp32"):
         return reader
-    return replace(reader, engine=Engine(reader.encoder))
+    return replace(reader, engine=CpuEngine(reader.encoder))

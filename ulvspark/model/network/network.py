@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from ulvspark.contract.spec import Head, HistorySpec, NetworkSpec
 from ulvspark.history.features import feature_names
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.network.heads import output_size, total_loss
 from ulvspark.model.network.sequence import EventEncoder
 
 
-class HistoryEncoder(TextReader):
+class HistoryEncoder(TextEncoder):
     """Token ids of a user's text to the user's vector."""
 
     def __init__(self, backbone: nn.Module, pooling: str, vector_size: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ulvspark.contract.schema import CODED
 from ulvspark.contract.spec import SequenceSpec
 from ulvspark.model.encoder.batching import batches
-from ulvspark.model.encoder.text_encoder import TextReader
+from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.network.event_arrays import MEASURES, Events, Ints
 from ulvspark.model.network.text_vectors import States, TextVectors
 
@@ -18,7 +18,7 @@ TEXTS_AT_ONCE = 8192
 """Texts whose states are turned into numbers of 32 bits at once, which bounds the memory."""
 
 
-class EventEncoder(TextReader):
+class EventEncoder(TextEncoder):
     """Turns the events of users, with the states of their texts, into the users' vectors.
 
     An event is the sum of the embeddings of its texts, its fields and its place, as BERT sums words and positions.

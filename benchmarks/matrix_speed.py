@@ -1,4 +1,4 @@
-"""What the machine allows: bare matrix products of the shapes that a base encoder needs."""
+"""What the machine allows: the speed of bare matrix products of the shapes that a base encoder needs."""
 
 import statistics
 import time
@@ -12,13 +12,17 @@ from torch.nn import functional as F
 from ulvspark.model.encoder.precision import PRECISIONS, Int8Linear, Precision
 
 ROWS = {"cpu": 2048, "cuda": 8192}
+"""Tokens that are multiplied at once."""
+
 Product = Callable[[], torch.Tensor]
 
 
-def rates(base: nn.Module, rounds: int, precisions: Collection[Precision] = PRECISIONS) -> dict[Precision, float]:
+def tokens_per_second(
+    base: nn.Module, rounds: int, precisions: Collection[Precision] = PRECISIONS
+) -> dict[Precision, float]:
     """Tokens a second that this process could read if only the layers' matrix products had to be computed.
 
-    Where ``base`` is, be it a GPU. The median of ``rounds``, after one that warms up.
+    Measured on the device that holds ``base``: the median of ``rounds``, after one round to warm up.
     """
     shapes = [tuple(layer.weight.shape) for layer in base.modules() if isinstance(layer, nn.Linear | Int8Linear)]
     device = next(base.parameters()).device
@@ -29,8 +33,8 @@ def rates(base: nn.Module, rounds: int, precisions: Collection[Precision] = PREC
     }
     seconds: dict[Precision, list[float]] = {name: [] for name in precisions}
     for _ in range(rounds + 1):
-        for name, of_shape in products.items():
-            timed = (shapes.count(shape) * _timed(product, device) for shape, product in of_shape.items())
+        for name, by_shape in products.items():
+            timed = (shapes.count(shape) * _timed(product, device) for shape, product in by_shape.items())
             seconds[name].append(sum(timed))
     return {name: rows / statistics.median(each[1:]) for name, each in seconds.items()}
 
