@@ -154,10 +154,10 @@ def _print_task(task: TrainingTask) -> None:
 
 def _print_precisions(manifest: Manifest) -> None:
     """The serving precision and how each one compares with fp32, where that was measured."""
-    if manifest.agreement is not None:
+    if manifest.precision_evidence is not None:
         _print(f"served in {manifest.precision}")
-        for precision in manifest.agreement:
-            _print(f"  {precision}: {describe(precision, manifest.agreement)}")
+        for precision in manifest.precision_evidence:
+            _print(f"  {precision}: {describe(precision, manifest.precision_evidence)}")
 
 
 def _print(text: str) -> None:

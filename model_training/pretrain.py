@@ -39,7 +39,7 @@ from ulvspark.contract.config import load_config
 from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
 from ulvspark.contract.source import TrainingSetMeta
-from ulvspark.model.bundle.manifest import digest
+from ulvspark.model.bundle.checksums import digest
 from ulvspark.model.encoder.quiet import quiet_transformers
 from ulvspark.model.encoder.tokenizing import load_tokenizer
 

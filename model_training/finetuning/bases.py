@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import (
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
-from ulvspark.model.bundle.manifest import sha256
+from ulvspark.model.bundle.checksums import sha256
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.tokenizing import check_fit, load_tokenizer
 

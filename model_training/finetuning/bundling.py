@@ -14,8 +14,8 @@ from model_training.runs.code_version import code_version
 from ulvspark.model.bundle import bundle, serving_precision
 from ulvspark.model.bundle.bundle import BundleFacts, Manifest
 from ulvspark.model.bundle.manifest import read_manifest
-from ulvspark.model.bundle.serving_precision import Sample
 from ulvspark.model.bundle.store import open_store
+from ulvspark.model.inference.users import Users
 from ulvspark.model.network.network import UserValueNetwork
 from ulvspark.model.predictor import Predictor
 
@@ -33,6 +33,9 @@ def save_bundle(task: TrainingTask, network: UserValueNetwork, untuned: dict[str
     if network.encoder is not None:
         network.encoder.backbone = merge_adapter(network.encoder.backbone)
     candidate, facts = task.folder / CANDIDATE, _with_precision(_facts(task), task, network)
+    for leftover in (candidate, task.folder / BUNDLE):
+        # Of a run that was killed before its report was written. A bundle is never overwritten.
+        shutil.rmtree(leftover, ignore_errors=True)
     saved = bundle.save(candidate, network, task.tokenizer, facts)
     metrics = {f"{task.cut_name}_{name}": value for name, value in _measure(task, candidate).items()}
     metrics |= {f"untuned_{task.cut_name}_{name}": value for name, value in (untuned or {}).items()}
@@ -84,18 +87,18 @@ def _with_precision(facts: BundleFacts, task: TrainingTask, network: UserValueNe
     if wanted == "fp32":
         return facts
     users = _precision_sample(task.training_set, task.split.cut, facts)
-    agreement = serving_precision.measure(network.eval(), task.tokenizer, facts, users)
-    chosen = serving_precision.choose(wanted, agreement)
-    return facts.model_copy(update={"precision": chosen, "agreement": agreement or None})
+    evidence = serving_precision.measure(network.eval(), task.tokenizer, facts, users)
+    chosen = serving_precision.choose(wanted, evidence)
+    return facts.model_copy(update={"precision": chosen, "precision_evidence": evidence or None})
 
 
-def _precision_sample(training_set: TrainingSet, rows: Rows, facts: BundleFacts) -> Sample:
+def _precision_sample(training_set: TrainingSet, rows: Rows, facts: BundleFacts) -> Users:
     """Up to ``PRECISION_USERS`` users of ``rows``, which are of one date, evenly spread and without their labels."""
     distinct = training_set.rows.iloc[rows].drop_duplicates("history_hash")
     places = np.linspace(0, len(distinct) - 1, min(PRECISION_USERS, len(distinct)))
     users = distinct.iloc[np.unique(places.astype(int))]
     population = training_set.populations[users["as_of_date"].iloc[0]]
-    return Sample(users["history"].tolist(), users[list(facts.history.numbers)], population)
+    return Users(users["history"].tolist(), users[list(facts.history.numbers)], population)
 
 
 def publish(folder: Path, models: str, alias: str) -> str:

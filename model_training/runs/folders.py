@@ -10,7 +10,8 @@ from model_training.finetuning.bases import base_files
 from model_training.finetuning.config import TrainConfig
 from model_training.runs.code_version import code_fingerprint
 from ulvspark.contract.source import TrainingSetMeta
-from ulvspark.model.bundle.manifest import digest, read_manifest
+from ulvspark.model.bundle.checksums import digest
+from ulvspark.model.bundle.manifest import read_manifest
 
 STATE = "trainer_state.json"
 """The last file that Trainer writes into a checkpoint."""

@@ -17,7 +17,7 @@ from model_training.runs.folders import run_content
 from model_training.runs.summary import read_report
 from model_training.searching.config import Choices, Range, SearchConfig
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.bundle.manifest import digest
+from ulvspark.model.bundle.checksums import digest
 
 logger = logging.getLogger(__name__)
 

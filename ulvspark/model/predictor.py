@@ -1,4 +1,4 @@
-"""A bundle at work: histories to vectors, vectors and numbers to scores; the one way to score, on any side."""
+"""Scores users with a bundle, in training, evaluation and on Spark alike: histories to vectors, vectors to scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,36 +11,38 @@ import torch
 
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
-from ulvspark.model.bundle import bundle, golden_users, serving_precision
+from ulvspark.model.bundle import bundle
 from ulvspark.model.bundle.bundle import Bundle, Manifest
-from ulvspark.model.bundle.loading import scorer
+from ulvspark.model.bundle.golden_results import GOLDEN
+from ulvspark.model.bundle.loading import build_scorer
+from ulvspark.model.bundle.self_test import self_test
+from ulvspark.model.bundle.serving_precision import gpu_precision
+from ulvspark.model.inference.reader import CPU, build_reader
 from ulvspark.model.parts.predictions import Decisions
 
 __all__ = ["Decisions", "Predictor"]
 
 
 class Predictor:
-    """Scores users with a bundle."""
+    """A loaded bundle, ready to score."""
 
-    def __init__(self, loaded: Bundle, folder: Path, device: torch.device = bundle.CPU) -> None:
+    def __init__(self, loaded: Bundle, device: torch.device = CPU) -> None:
+        """The base encoder computes on ``device``, all else on the CPU."""
         self.manifest: Manifest = loaded.manifest
-        self._folder = folder
-        manifest = loaded.manifest
-        precision = manifest.precision if device.type == "cpu" else serving_precision.on_gpu(manifest)
-        self.reader = bundle.reader(loaded.network, loaded.tokenizer, manifest.text, precision, device)
-        self.scorer = scorer(loaded.network.decider, loaded.manifest, loaded.parts)
+        self._folder = loaded.folder
+        precision = self.manifest.precision if device.type == "cpu" else gpu_precision(self.manifest)
+        self.reader = build_reader(loaded.network, loaded.tokenizer, self.manifest.text, precision, device)
+        self.scorer = build_scorer(loaded.network.decider, self.manifest, loaded.parts)
 
     @classmethod
-    def load(cls, folder: str | Path, threads: int | None = None, device: torch.device = bundle.CPU) -> Self:
-        """Read the bundle in ``folder``, to compute with ``threads`` threads in this process (None: torch's choice).
+    def load(cls, folder: str | Path, threads: int | None = None, device: torch.device = CPU) -> Self:
+        """Load the bundle in ``folder``, to compute with ``threads`` threads in this process (None: torch's choice).
 
-        The base encoder computes on ``device``, all else on the CPU.
-
-        Raises ExpectedError naming the file where the bundle is incomplete or corrupted.
+        Raises ExpectedError as ``bundle.load`` does.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(bundle.load(folder), Path(folder), device)
+        return cls(bundle.load(folder), device)
 
     def render(self, histories: Sequence[Mapping[str, Any]]) -> list[Rendered]:
         """The text of each history, whether or not the network reads it."""
@@ -53,16 +55,12 @@ class Predictor:
         return self.reader.encode(histories)
 
     def decide(self, vectors: npt.NDArray[np.float32], numbers: pd.DataFrame, population: Population) -> Decisions:
-        """Scores of n users from ``encode``'s vectors and the behaviour columns ``manifest.history.numbers``.
+        """Scores of n users from the vectors of ``encode`` and the numbers ``manifest.numbers``.
 
-        Amounts are in the currency of ``population``, which is the platform on the same date.
+        ``population`` is the platform on the same date; amounts are in its currency.
         """
         return self.scorer.decide(vectors, numbers, population)
 
     def self_test(self) -> None:
-        """Score the bundle's golden users again.
-
-        Raises ExpectedError where a text or token id differs at all, a score by more than ``golden_users.TOLERANCE``,
-        or the served precision by more than ``golden_users.ROUNDED``.
-        """
-        golden_users.check(self._folder / golden_users.GOLDEN, self.manifest, self.reader, self.scorer)
+        """Score the bundle's golden users again. Raises ExpectedError as ``bundle.self_test.self_test`` does."""
+        self_test(self._folder / GOLDEN, self.manifest, self.reader, self.scorer)

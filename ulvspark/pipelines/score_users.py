@@ -17,7 +17,7 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.history import behaviour
 from ulvspark.history.population import Population
 from ulvspark.model.bundle.manifest import Manifest, check_currency
-from ulvspark.model.bundle.store import Store
+from ulvspark.model.bundle.store.interface import Store
 from ulvspark.model.predictor import Predictor
 from ulvspark.scoring import texts, tiers
 from ulvspark.scoring.decide import decide

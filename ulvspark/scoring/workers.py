@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from pyspark import Accumulator, SparkContext, SparkFiles, TaskContext
 
+from ulvspark.model.bundle.files import BundleFiles, open_bundle
 from ulvspark.model.bundle.loading import load_event_encoder, load_scorer
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.network.sequence import EventEncoder
@@ -57,9 +58,10 @@ def _predictor(name: str, device: torch.device) -> "Predictor":
     empty cache of its own.
     """
     # It takes seconds to import, and the steps that run for everyone read no text.
+    from ulvspark.model.bundle.bundle import load_opened  # noqa: PLC0415
     from ulvspark.model.predictor import Predictor  # noqa: PLC0415
 
-    loaded = Predictor.load(_folder(name), device=device)
+    loaded = Predictor(load_opened(_files(name)), device)
     if device.type != "cpu":
         # The driver's self-test ran on a CPU; vectors that a GPU computes wrongly would be kept.
         loaded.self_test()
@@ -79,13 +81,13 @@ def counted_tokens(name: str, tokens: "Accumulator[int]") -> Iterator[None]:
 @lru_cache(maxsize=1)
 def event_encoder(name: str) -> EventEncoder:
     """The part of a shipped bundle of unit ``event`` that reads users. Call it only inside a task."""
-    return load_event_encoder(_folder(name))
+    return load_event_encoder(_files(name))
 
 
 @lru_cache(maxsize=1)
 def scorer(name: str) -> Scorer:
     """The part of a shipped bundle that turns vectors and numbers into scores. Call it only inside a task."""
-    return load_scorer(_folder(name))
+    return load_scorer(_files(name))
 
 
 def _device() -> torch.device:
@@ -95,12 +97,13 @@ def _device() -> torch.device:
     return torch.device("cpu") if given is None else torch.device("cuda", int(given.addresses[0]))
 
 
-def _folder(name: str) -> Path:
-    """The folder of the shipped bundle. Also limits torch to the cores of this task."""
+@lru_cache(maxsize=1)
+def _files(name: str) -> BundleFiles:
+    """The files of the shipped bundle, each checked once a worker. Also limits torch to the cores of this task."""
     task = TaskContext.get()
     if task is not None:
         torch.set_num_threads(task.cpus())
-    return Path(SparkFiles.get(name))
+    return open_bundle(SparkFiles.get(name))
 
 
 def text_vector_files(name: str) -> tuple[str, str]:

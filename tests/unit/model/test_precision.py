@@ -12,16 +12,17 @@ from tests import tiny
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec
 from ulvspark.model.bundle import bundle, golden_users, serving_precision
-from ulvspark.model.bundle.manifest import Agreement
+from ulvspark.model.bundle.manifest import PrecisionEvidence
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.batching import Tokens
 from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.precision import PRECISIONS, Int8Linear, Precision, converted, int8_bytes
 from ulvspark.model.encoder.text_encoder import TextEncoder
+from ulvspark.model.inference.reader import build_reader
 from ulvspark.model.predictor import Predictor
 
 USERS = golden_users.make_users(HistorySpec())
-GOOD = Agreement(users=1000, equal_tiers=0.998, batch_change=1e-6, users_per_second=90.0)
+GOOD = PrecisionEvidence(users=1000, equal_tiers=0.998, batch_change=1e-6, users_per_second=90.0)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
@@ -47,7 +48,7 @@ def test_a_text_does_not_depend_on_its_batch(family: str, precision: Precision, 
     for row in range(0, 40, 5):
         segments = None if tokens.token_type_ids is None else [tokens.token_type_ids[row]]
         alone = engine.encode(Tokens([tokens.input_ids[row]], segments), 0)[0]
-        np.testing.assert_allclose(alone, together[row], atol=serving_precision.BATCH_CHANGE / 10)
+        np.testing.assert_allclose(alone, together[row], atol=serving_precision.MAX_BATCH_CHANGE / 10)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -128,20 +129,16 @@ def test_the_self_test_knows_rounding_from_a_wrong_kernel(
         scorer.self_test()
 
 
-def sample() -> serving_precision.Sample:
-    return serving_precision.Sample(USERS.histories, USERS.numbers, USERS.population)
-
-
 @pytest.mark.parametrize("unit", ["history", "event"])
 def test_agreement_is_measured_beside_fp32(unit: str, tiny_bert: Path) -> None:
     facts = tiny.facts(NetworkSpec.model_validate({"vector_size": 16, "hidden_size": 8, "unit": unit}))
     network = tiny.network(facts, tiny_bert).eval()
-    found = serving_precision.measure(network, tiny.tokenizer(), facts, sample())
+    found = serving_precision.measure(network, tiny.tokenizer(), facts, USERS)
     assert list(found) == list(PRECISIONS)
     assert found["fp32"].equal_tiers == 1
     for each in found.values():
         assert each.users == len(USERS.histories)
-        assert each.batch_change < serving_precision.BATCH_CHANGE
+        assert each.batch_change < serving_precision.MAX_BATCH_CHANGE
         assert each.users_per_second > 0
 
 
@@ -156,9 +153,9 @@ def test_agreement_notices_a_precision_that_moves_tiers(tiny_bert: Path, monkeyp
         return states if self.precision != "int8" else -states + len(states)
 
     monkeypatch.setattr(CpuEngine, "encode", coarse)
-    found = serving_precision.measure(network, tiny.tokenizer(), facts, sample())
-    assert found["int8"].equal_tiers < serving_precision.EQUAL_TIERS
-    assert found["int8"].batch_change > serving_precision.BATCH_CHANGE
+    found = serving_precision.measure(network, tiny.tokenizer(), facts, USERS)
+    assert found["int8"].equal_tiers < serving_precision.MIN_EQUAL_TIERS
+    assert found["int8"].batch_change > serving_precision.MAX_BATCH_CHANGE
     with pytest.raises(RefusedError, match=r"int8 is refused: of 20 users \d.*at least 99\.5%.*changes by"):
         serving_precision.choose("int8", found)
     assert serving_precision.choose("auto", found) != "int8"
@@ -171,7 +168,7 @@ def test_auto_takes_the_fastest_that_agrees() -> None:
     moving = fast.model_copy(update={"batch_change": 0.01})
     assert serving_precision.choose("auto", {"fp32": slow, "bf16": GOOD, "int8": fast}) == "int8"
     for bad in (wrong, moving):
-        found: dict[Precision, Agreement] = {"fp32": slow, "bf16": GOOD, "int8": bad}
+        found: dict[Precision, PrecisionEvidence] = {"fp32": slow, "bf16": GOOD, "int8": bad}
         assert serving_precision.choose("auto", found) == "bf16"
         assert serving_precision.choose("bf16", found) == "bf16"
         with pytest.raises(RefusedError, match="serving_precision int8 is refused"):
@@ -185,9 +182,10 @@ def test_a_gpu_reads_in_16_bits_where_they_agree() -> None:
     for precision, found, expected in (
         ("fp32", GOOD, "fp32"), ("bf16", GOOD, "bf16"), ("int8", GOOD, "bf16"), ("int8", wrong, "fp32"),
     ):  # fmt: skip
-        facts = saved.model_copy(update={"precision": precision, "agreement": {"bf16": found}})
-        assert serving_precision.on_gpu(facts) == expected
-    assert serving_precision.on_gpu(saved.model_copy(update={"precision": "int8", "agreement": None})) == "fp32"
+        facts = saved.model_copy(update={"precision": precision, "precision_evidence": {"bf16": found}})
+        assert serving_precision.gpu_precision(facts) == expected
+    unmeasured = saved.model_copy(update={"precision": "int8", "precision_evidence": None})
+    assert serving_precision.gpu_precision(unmeasured) == "fp32"
 
 
 def test_weights_are_mapped_and_not_copied(tiny_bert: Path, tmp_path: Path) -> None:
@@ -199,7 +197,7 @@ def test_weights_are_mapped_and_not_copied(tiny_bert: Path, tmp_path: Path) -> N
         for line in Path("/proc/self/maps").read_text().splitlines()
         if line.endswith("b/encoder/model.safetensors")
     ]
-    reader = bundle.reader(loaded.network, loaded.tokenizer, facts.text, "bf16")
+    reader = build_reader(loaded.network, loaded.tokenizer, facts.text, "bf16")
     assert reader is not None
     weights = list(reader.engine.backbone.parameters())
     inside = [any(start <= each.data_ptr() < end for start, end in mapped) for each in weights]

@@ -1,9 +1,9 @@
 """Scoring with a bundle: independent of company, honest about absent heads, and self-testing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -11,8 +11,8 @@ from tests import tiny
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
-from ulvspark.history import text
-from ulvspark.model.bundle import golden_users
+from ulvspark.history import numbers, recent_events, text
+from ulvspark.model.bundle import golden_results, golden_users
 from ulvspark.model.encoder import cpu_engine
 from ulvspark.model.encoder.tokenizing import load_tokenizer
 from ulvspark.model.predictor import Predictor
@@ -32,7 +32,22 @@ def test_golden_users_cover_what_is_difficult() -> None:
     for field in ("title", "quantity", "price_relation", "price_level", "brand", "category", "gap_days"):
         assert {event[field] is None for event in events} == {True, False}
     assert USERS.numbers.isna().any(axis=None)
-    pd.testing.assert_frame_equal(golden_users.make_users(HistorySpec()).numbers, USERS.numbers)
+    assert any((event["brand"], event["title"]) == ("Art", "Printer cartridge") for event in events)
+    assert {history["profile"] is None for history in USERS.histories} == {True, False}
+    assert {None, "中国"} <= {(history["profile"] or {}).get("country") for history in USERS.histories}
+    again = golden_users.make_events(HistorySpec())
+    assert again.rows.equals(golden_users.make_events(HistorySpec(windows_days=(7,), recent_events=1)).rows)
+    assert (USERS.numbers["orders"] == 0).any(), "someone never bought anything"
+    assert {event["gap_days"] == 0 for event in events} == {True, False}
+    kept = [len(history["events"]) for history in USERS.histories]
+    assert min(kept) < max(kept) == HistorySpec().recent_events < len(again.rows) / len(kept)
+
+
+@pytest.mark.parametrize("windows_days", [(7,), HistorySpec().windows_days])
+def test_golden_users_tell_any_two_numbers_apart(windows_days: tuple[int, ...]) -> None:
+    found = golden_users.make_users(HistorySpec(windows_days=windows_days)).numbers
+    assert found.nunique().min() > 1
+    assert not found.T.duplicated().any()
 
 
 def test_scores_do_not_depend_on_company(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +62,7 @@ def test_scores_do_not_depend_on_company(tiny_bundle: Path, monkeypatch: pytest.
     monkeypatch.setattr(cpu_engine, "PACKED_BATCH_TOKENS", 10**6)
     np.testing.assert_allclose(scorer.encode(USERS.histories), together, atol=1e-5, rtol=0)
     whole = scorer.decide(together, USERS.numbers, USERS.population)
-    for name in set(golden_users.SCORES) - {"expected_value_low", "expected_value_high"}:
+    for name in set(golden_results.SCORES) - {"expected_value_low", "expected_value_high"}:
         one_by_one = [
             getattr(scorer.decide(together[row : row + 1], USERS.numbers[row : row + 1], USERS.population), name)[0]
             for row in range(len(together))
@@ -108,6 +123,26 @@ def test_a_single_head_gives_the_rest_as_none(tiny_bert: Path, tmp_path: Path) -
     scores = churn.decide(churn.encode(USERS.histories), USERS.numbers, USERS.population)
     assert scores.tier_probabilities is scores.expected_value is None
     churn.self_test()
+
+
+def test_self_test_notices_two_formulas_that_were_swapped(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, days = Predictor.load(tiny_bundle), numbers._days
+
+    def swapped(*arguments: Any) -> dict[str, np.ndarray]:
+        found = days(*arguments)
+        return found | {"recency_days": found["tenure_days"], "tenure_days": found["recency_days"]}
+
+    monkeypatch.setattr(numbers, "_days", swapped)
+    with pytest.raises(ExpectedError, match=r"golden user \d+ has another recency_days: expected .*train a new"):
+        scorer.self_test()
+
+
+def test_self_test_notices_other_recent_events(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, gaps = Predictor.load(tiny_bundle), recent_events._gaps
+    # UNKNOWN, which is the least whole number, is left as it is.
+    monkeypatch.setattr(recent_events, "_gaps", lambda timelines: np.where(gaps(timelines) > 0, 1, gaps(timelines)))
+    with pytest.raises(ExpectedError, match=r"golden user \d+ has another recent_events"):
+        scorer.self_test()
 
 
 def test_self_test_notices_a_changed_renderer(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests import tiny
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle.manifest import MANIFEST, read_manifest
-from ulvspark.model.bundle.store import LocalStore, open_store
+from ulvspark.model.bundle.store import open_store
+from ulvspark.model.bundle.store.folder import FolderStore
 from ulvspark.model.predictor import Predictor
 
 
@@ -164,7 +165,7 @@ def test_addresses_that_cannot_be_are_explained(
 
 def test_addresses() -> None:
     assert open_store("s3a://bucket/a/b/").root == open_store("s3://bucket/a/b").root == "s3://bucket/a/b"
-    assert isinstance(open_store("demo/models"), LocalStore)
+    assert isinstance(open_store("demo/models"), FolderStore)
 
 
 def test_an_address_that_is_no_store_is_refused() -> None:

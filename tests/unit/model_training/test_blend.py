@@ -23,7 +23,7 @@ from tests import training_set as made
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HEADS, NetworkSpec
-from ulvspark.model.bundle import golden_users
+from ulvspark.model.bundle import golden_results, golden_users
 from ulvspark.model.bundle.manifest import read_manifest
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.parts.blend import Weights, blend
@@ -106,7 +106,7 @@ def test_a_blended_bundle_tests_itself_and_does_not_depend_on_company(blended: P
     scorer = Predictor.load(blended, threads=1)
     scorer.self_test()
     whole = decide(scorer)
-    for name in golden_users.SCORES:
+    for name in golden_results.SCORES:
         one_by_one = [getattr(decide(scorer, slice(row, row + 1)), name)[0] for row in range(len(USERS.numbers))]
         np.testing.assert_allclose(one_by_one, getattr(whole, name), rtol=1e-5)
     nobody = decide(scorer, slice(0, 0))
@@ -118,7 +118,7 @@ def test_copied_by_way_of_a_store_it_scores_the_same(blended: Path, tmp_path: Pa
     store = open_store(str(tmp_path / "models"))
     version = store.publish(blended)
     one, two = (decide(Predictor.load(folder)) for folder in (blended, store.fetch(version, tmp_path / "x")))
-    for name in golden_users.SCORES:
+    for name in golden_results.SCORES:
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 

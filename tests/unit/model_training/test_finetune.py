@@ -108,11 +108,11 @@ def test_the_serving_precision_is_measured_and_kept(tmp_path, training_warehouse
     config = small(tiny_bert, "tuning.freeze=head", "serving_precision=auto")
     run = finetune(config, training_warehouse, tmp_path, "validation")
     manifest = Predictor.load(run / "bundle").manifest
-    assert set(manifest.agreement) == {"fp32", "bf16", "int8"}
-    assert manifest.precision == serving_precision.choose("auto", manifest.agreement)
+    assert set(manifest.precision_evidence) == {"fp32", "bf16", "int8"}
+    assert manifest.precision == serving_precision.choose("auto", manifest.precision_evidence)
     assert f"served in {manifest.precision}\n  fp32: of " in capsys.readouterr().out
 
-    monkeypatch.setattr(serving_precision, "EQUAL_TIERS", 1.01)
+    monkeypatch.setattr(serving_precision, "MIN_EQUAL_TIERS", 1.01)
     refused = small(tiny_bert, "tuning.freeze=head", "serving_precision=int8")
     with pytest.raises(RefusedError, match=r"serving_precision int8 is refused: of \d+ users"):
         finetune(refused, training_warehouse, tmp_path, "validation")

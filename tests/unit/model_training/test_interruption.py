@@ -17,7 +17,7 @@ from model_training.runs.folders import latest_checkpoint, run_folder
 from model_training.runs.summary import read_report
 from tests import tiny
 from tests.training_set import CONFIG, META, SMALL, small
-from ulvspark.model.bundle.manifest import digest
+from ulvspark.model.bundle.checksums import digest
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,7 +3,13 @@
 import os
 import re
 
-from benchmarks import night, reporting, scaling, training_speed
+import pytest
+
+from benchmarks import matrix_speed, night, reporting, scaling, training_speed
+from ulvspark.model.encoder.backbone import load_backbone
+from ulvspark.model.encoder.cpu_engine import CpuEngine
+from ulvspark.model.encoder.precision import PRECISIONS
+from ulvspark.model.encoder.text_encoder import TextEncoder
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -23,7 +23,8 @@ Tiers, lowest first: {tiers} (lower bounds in {unit}: minus infinity, {bounds}).
 - Price sensitivity is the share of spend seen below reference price: an association, not the effect of a discount.
 - Half of all users may spend nothing: show the median beside the mean.
 - A user without a purchase before the date is unlike those it was trained on.
-- `golden.parquet` holds made-up users with their expected texts and scores, checked before each run.
+- `golden.parquet` holds the events of made-up users and the numbers, texts and scores expected of them, which are
+  computed again and compared before each run.
 """
 
 BLEND = """

@@ -1,4 +1,4 @@
-"""What of a bundle runs for everyone, loaded without the base encoder, the tokenizer and the libraries behind them."""
+"""Loads what runs for every user each night, without the base encoder, the tokenizer and the libraries they need."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,41 +8,47 @@ from torch import nn
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.history.features import feature_names
-from ulvspark.model.bundle.manifest import BundleFacts, verify
+from ulvspark.model.bundle.files import BundleFiles
+from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.network.network import Decider, build_network
 from ulvspark.model.network.sequence import EventEncoder
-from ulvspark.model.parts.parts import Parts, read_parts
+from ulvspark.model.parts.parts import CALIBRATION, GBM, LINEAR, Parts, read_parts
 
 ENCODER, HEADS = "encoder", "heads.safetensors"
 VECTOR = "vector.safetensors"
-"""In ``ENCODER``: what makes a user's vector of the base encoder's states."""
+"""In ``ENCODER``: the layers that turn states of the base encoder into a user's vector."""
 
 
 class MissingBackbone(nn.Module):
-    """In place of a base encoder that has read all the texts there are."""
+    """Stands where the base encoder would be, for an ``EventEncoder`` that is given the states of all texts."""
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
         self.config = SimpleNamespace(hidden_size=state_size)
 
 
-def load_scorer(folder: Path) -> Scorer:
+def load_scorer(files: BundleFiles) -> Scorer:
     """What turns vectors and numbers into scores. Raises ExpectedError as ``bundle.load`` does."""
-    manifest = verify(folder)
+    manifest = files.manifest
     decider = build_network(manifest.network, None, manifest.history, len(manifest.tiers.names)).decider
-    read_weights(decider, folder / HEADS)
-    return scorer(decider.eval(), manifest, read_parts(folder, len(feature_names(manifest.history))))
+    read_weights(decider, files.checked(HEADS) / HEADS)
+    return build_scorer(decider.eval(), manifest, load_parts(files))
 
 
-def scorer(decider: Decider, facts: BundleFacts, parts: Parts) -> Scorer:
-    """What turns vectors and numbers into scores, of what a bundle holds."""
+def load_parts(files: BundleFiles) -> Parts:
+    """Trees, linear model and calibration, as far as the bundle holds them."""
+    return read_parts(files.checked(GBM, LINEAR, CALIBRATION), len(feature_names(files.manifest.history)))
+
+
+def build_scorer(decider: Decider, facts: BundleFacts, parts: Parts) -> Scorer:
+    """The scorer of a bundle that is loaded or about to be saved."""
     return Scorer(decider, facts.tiers, facts.history, parts, facts.blend or {})
 
 
-def load_event_encoder(folder: Path) -> EventEncoder:
-    """Of a bundle of unit ``event``: what reads users whose texts were read before. Raises as ``bundle.load`` does."""
-    manifest, path = verify(folder), folder / ENCODER / VECTOR
+def load_event_encoder(files: BundleFiles) -> EventEncoder:
+    """What encodes users from the states of their texts (unit ``event``). Raises as ``bundle.load`` does."""
+    manifest, path = files.manifest, files.checked(f"{ENCODER}/{VECTOR}") / ENCODER / VECTOR
     spec, [state_size] = manifest.network, load_file(path)["item.0.weight"].shape
     events = manifest.history.recent_events
     encoder = EventEncoder(MissingBackbone(state_size), spec.pooling, spec.vector_size, spec.sequence, events)
@@ -51,7 +57,7 @@ def load_event_encoder(folder: Path) -> EventEncoder:
 
 
 def read_weights(module: nn.Module, path: Path) -> None:
-    """Raises ExpectedError where they are not those of ``module``."""
+    """Load the weights of ``module``. Raises ExpectedError where the file holds those of another architecture."""
     try:
         module.load_state_dict(load_file(path))
     except RuntimeError as error:
