@@ -1,4 +1,4 @@
-"""Ways to turn texts into users' vectors, as they run in a worker: what is usually written, and this project's."""
+"""The text encoders that the benchmarks compare, as a Spark worker runs them: four usual recipes and this project's."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
@@ -22,94 +22,106 @@ from ulvspark.model.inference.reader import HistoryReader
 from ulvspark.model.predictor import Predictor
 
 Encode = Callable[[Sequence[str], Sequence[str]], np.ndarray]
-"""Profiles and events of n users to (n, vector_size) float32."""
+"""Takes the profiles and the events of n users as texts; returns their vectors: (n, vector_size) float32."""
 
 BATCH = 32
-"""Texts at once where a recipe has a fixed number: what examples use."""
+"""Texts in a batch, for recipes with a fixed batch size: the number that most examples use."""
 
-ONNX = "encoder.onnx"
+ONNX_FILE = "encoder.onnx"
 
 
 @lru_cache(maxsize=1)
 def predictor(bundle: str) -> Predictor:
-    """Loaded once a worker, as a user's module would do too; the heads are the same for every way to encode."""
+    """The bundle's predictor, loaded once a worker. Every contender uses its heads."""
     return Predictor.load(bundle, threads=1)
 
 
 def reader(bundle: str) -> HistoryReader:
-    found = predictor(bundle).reader
-    if not isinstance(found, HistoryReader):
+    """Tokenizer and encoder of the bundle, which must be of unit history."""
+    history_reader = predictor(bundle).reader
+    if not isinstance(history_reader, HistoryReader):
         raise TypeError("the benchmark of texts needs a bundle of unit history")
-    return found
+    return history_reader
 
 
 @lru_cache(maxsize=1)
 def backbone(bundle: str) -> nn.Module:
     """The base encoder as transformers loads it."""
-    found: nn.Module = load_backbone(f"{bundle}/encoder").eval()  # type: ignore[no-untyped-call]
-    return found
+    base: nn.Module = load_backbone(f"{bundle}/encoder").eval()  # type: ignore[no-untyped-call]
+    return base
 
 
-def padded(bundle: str, to: int | str) -> Encode:
-    """The usual recipe: ``BATCH`` texts in the order they come, padded to ``to`` tokens or to the longest of them."""
-    own, base = reader(bundle), backbone(bundle)
-    padding = "longest" if to == "longest" else "max_length"
-    limit = own.spec.max_tokens
+def padded(bundle: str, padding: str) -> Encode:
+    """transformers on batches of ``BATCH`` texts in the order they come.
+
+    ``padding`` is the tokenizer's: "max_length" pads to the bundle's limit, "longest" to the batch's longest text.
+    """
+    history_reader, base = reader(bundle), backbone(bundle)
+    limit = history_reader.spec.max_tokens
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
-        found = []
+        vectors = []
         with torch.inference_mode():
             for start in range(0, len(events), BATCH):
-                here = slice(start, start + BATCH)
-                inputs = own.tokenizer(
-                    list(profiles[here]), list(events[here]),
+                batch = slice(start, start + BATCH)
+                inputs = history_reader.tokenizer(
+                    list(profiles[batch]), list(events[batch]),
                     padding=padding, truncation="only_second", max_length=limit, return_tensors="pt",
                 )  # fmt: skip
                 states = base(**inputs).last_hidden_state
-                found.append(_vectors(own, pool(states, inputs["attention_mask"], own.encoder.pooling)))
-        return np.concatenate(found)
+                vectors.append(
+                    _vectors(history_reader, pool(states, inputs["attention_mask"], history_reader.encoder.pooling))
+                )
+        return np.concatenate(vectors)
 
     return encode
 
 
-def _vectors(own: HistoryReader, pooled: Tensor) -> np.ndarray:
+def _vectors(history_reader: HistoryReader, pooled: Tensor) -> np.ndarray:
+    """Pooled states of the base encoder to users' vectors."""
     with torch.inference_mode():
-        return own.encoder.projection(pooled).numpy()  # type: ignore[no-any-return]
+        return history_reader.encoder.projection(pooled).numpy()  # type: ignore[no-any-return]
 
 
-def sentences(bundle: str) -> Encode:
-    """sentence-transformers, which sorts by length itself. It reads one text a user, so the two are joined."""
+def sentence_transformers(bundle: str) -> Encode:
+    """sentence-transformers, which sorts texts by length. It takes one text a user: profile and events joined."""
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - may not be installed
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer  # noqa: PLC0415
 
-    own = reader(bundle)
-    words = Transformer(f"{bundle}/encoder", max_seq_length=own.spec.max_tokens)
-    model = SentenceTransformer(modules=[words, Pooling(own.encoder.state_size, own.encoder.pooling)], device="cpu")
+    history_reader = reader(bundle)
+    transformer = Transformer(f"{bundle}/encoder", max_seq_length=history_reader.spec.max_tokens)
+    model = SentenceTransformer(
+        modules=[transformer, Pooling(history_reader.encoder.state_size, history_reader.encoder.pooling)], device="cpu"
+    )
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
-        joined = [f"{profile}\n{event}" for profile, event in zip(profiles, events, strict=True)]
+        joined = [f"{profile}\n{text}" for profile, text in zip(profiles, events, strict=True)]
         states = model.encode(joined, batch_size=BATCH, show_progress_bar=False)
-        return _vectors(own, torch.from_numpy(states))
+        return _vectors(history_reader, torch.from_numpy(states))
 
     return encode
 
 
 def export_onnx(bundle: str) -> None:
     """Write the base encoder as ONNX beside the bundle's folder."""
-    own = reader(bundle)
-    # Half of a text hidden, else the exporter takes it that nothing ever is.
+    history_reader = reader(bundle)
+    # One of the texts is padded: with none, the exporter would drop the mask as constant.
     mask = (torch.arange(8) < torch.tensor([[8], [4]])).long()
-    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * ("token_type_ids" in own.tokenizer.model_input_names)
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (
+        "token_type_ids" in history_reader.tokenizer.model_input_names
+    )
     axes = {name: {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")} for name in names}
     with torch.inference_mode():
         torch.onnx.export(
             _States(backbone(bundle)).eval(), kwargs={name: mask.clone() for name in names},
-            f=str(Path(bundle).parent / ONNX), input_names=names, output_names=["states"], dynamic_shapes=axes,
+            f=str(Path(bundle).parent / ONNX_FILE), input_names=names, output_names=["states"], dynamic_shapes=axes,
             dynamo=True, verbose=False,
         )  # fmt: skip
 
 
 class _States(nn.Module):
+    """The base encoder with its last hidden states as the only output, as the exporter needs it."""
+
     def __init__(self, base: nn.Module) -> None:
         super().__init__()
         self.base = base
@@ -121,34 +133,36 @@ class _States(nn.Module):
 
 
 def onnx(bundle: str) -> Encode:
-    """ONNX Runtime in fp32 on batches sorted by length."""
+    """ONNX Runtime in fp32, on batches of texts sorted by length."""
     import onnxruntime  # type: ignore[import-not-found] # noqa: PLC0415 - may not be installed
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(Path(bundle).parent / ONNX), options)
-    own = reader(bundle)
+    session = onnxruntime.InferenceSession(str(Path(bundle).parent / ONNX_FILE), options)
+    history_reader = reader(bundle)
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
-        tokens = tokenize(own.tokenizer, _rendered(profiles, events), own.spec)
-        states = np.empty((len(events), own.encoder.state_size), dtype=np.float32)
+        tokens = tokenize(history_reader.tokenizer, _rendered(profiles, events), history_reader.spec)
+        states = np.empty((len(events), history_reader.encoder.state_size), dtype=np.float32)
         for rows in batches(tokens.lengths, 2048, MAX_BATCH):
-            inputs = pad(tokens, rows, own.tokenizer.pad_token_id)
-            (found,) = session.run(None, {name: each.numpy() for name, each in inputs.items()})
-            states[rows] = pool(torch.from_numpy(found), inputs["attention_mask"], own.encoder.pooling).numpy()
-        return _vectors(own, torch.from_numpy(states))
+            inputs = pad(tokens, rows, history_reader.tokenizer.pad_token_id)
+            (hidden,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+            states[rows] = pool(
+                torch.from_numpy(hidden), inputs["attention_mask"], history_reader.encoder.pooling
+            ).numpy()
+        return _vectors(history_reader, torch.from_numpy(states))
 
     return encode
 
 
-def ours(bundle: str, precision: Precision) -> Encode:
-    """This project's engine."""
-    own = reader(bundle)
-    engine = CpuEngine(own.encoder, precision)
+def ulvspark_engine(bundle: str, precision: Precision) -> Encode:
+    """This project's engine for CPUs."""
+    history_reader = reader(bundle)
+    engine = CpuEngine(history_reader.encoder, precision)
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
-        tokens = tokenize(own.tokenizer, _rendered(profiles, events), own.spec)
-        return _vectors(own, torch.from_numpy(engine.encode(tokens, own.tokenizer.pad_token_id)))
+        tokens = tokenize(history_reader.tokenizer, _rendered(profiles, events), history_reader.spec)
+        return _vectors(history_reader, torch.from_numpy(engine.encode(tokens, history_reader.tokenizer.pad_token_id)))
 
     return encode
 
@@ -159,35 +173,41 @@ def _rendered(profiles: Sequence[str], events: Sequence[str]) -> list[Rendered]:
 
 def tiers(bundle: str, vectors: np.ndarray, numbers: pd.Series, population: Population) -> np.ndarray:
     """The most likely tier of each user."""
-    own = predictor(bundle)
-    table = pd.DataFrame(np.stack(numbers.to_list()), columns=list(own.manifest.history.numbers))
-    probabilities = own.decide(vectors, table, population).tier_probabilities
+    heads = predictor(bundle)
+    table = pd.DataFrame(np.stack(numbers.to_list()), columns=list(heads.manifest.history.numbers))
+    probabilities = heads.decide(vectors, table, population).tier_probabilities
     if probabilities is None:
         raise TypeError("the benchmark of texts needs a bundle with tiers")
-    found: np.ndarray = probabilities.argmax(axis=1)
-    return found
+    likeliest: np.ndarray = probabilities.argmax(axis=1)
+    return likeliest
 
 
-USUAL = "iterator pandas UDF, padded to the limit, fp32"
-IN_BATCHES = "predict_batch_udf, padded to the batch, fp32"
+BASELINE = "iterator pandas UDF, padded to the limit, fp32"
+"""The usual recipe, which the others are compared with."""
+PREDICT_BATCH = "predict_batch_udf, padded to the batch, fp32"
 ENCODERS: dict[str, Callable[[str], Encode]] = {
-    USUAL: partial(padded, to="limit"),
-    IN_BATCHES: partial(padded, to="longest"),
-    "sentence-transformers in a pandas UDF, fp32": sentences,
+    BASELINE: partial(padded, padding="max_length"),
+    PREDICT_BATCH: partial(padded, padding="longest"),
+    "sentence-transformers in a pandas UDF, fp32": sentence_transformers,
     "ONNX Runtime in a pandas UDF, sorted, fp32": onnx,
-    **{f"ulvspark, unit history, {precision}": partial(ours, precision=precision) for precision in PRECISIONS},
+    **{
+        f"ulvspark, unit history, {precision}": partial(ulvspark_engine, precision=precision)
+        for precision in PRECISIONS
+    },
 }
-NEEDS = {"sentence-transformers in": ("sentence_transformers",), "ONNX": ("onnxruntime", "onnx", "onnxscript")}
+"""Each contender by name: a function that takes the bundle's folder and loads the encoder."""
+PACKAGES = {"sentence-transformers in": ("sentence_transformers",), "ONNX": ("onnxruntime", "onnx", "onnxscript")}
+"""Packages that a contender needs, by the start of its name."""
 
 
-def missing(name: str) -> list[str]:
-    """Packages that this way needs and that are not installed."""
-    needed = next((packages for start, packages in NEEDS.items() if name.startswith(start)), ())
+def missing_packages(name: str) -> list[str]:
+    """Packages that the contender ``name`` needs and that are not installed."""
+    needed = next((packages for start, packages in PACKAGES.items() if name.startswith(start)), ())
     return [package for package in needed if find_spec(package) is None]
 
 
 @cache
 def encoder(name: str, bundle: str) -> Encode:
-    """One of ``ENCODERS``, loaded once a worker."""
+    """The contender ``name`` of ``ENCODERS``, loaded once a worker, on one thread."""
     torch.set_num_threads(1)
     return ENCODERS[name](bundle)

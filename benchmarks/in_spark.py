@@ -1,4 +1,4 @@
-"""The ways of ``contenders`` in Spark: users in, tiers out."""
+"""Run the encoders of ``contenders`` in Spark: users with texts and numbers in, their tiers out."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,30 +17,31 @@ from benchmarks.texts import Users
 from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.population import Population
 
-SCHEMA = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"
-READ = ("profile", "events", "numbers")
+USER_COLUMNS = "id BIGINT, profile STRING, events STRING, numbers ARRAY<DOUBLE>, vector BINARY"
+SCORED_COLUMNS = ("profile", "events", "numbers")
 
 
-def frame(session: SparkSession, users: Users) -> DataFrame:
-    """Rows of ``users``, whose vectors are not known yet, in memory; a part a core."""
+def users_frame(session: SparkSession, users: Users) -> DataFrame:
+    """The rows of ``users``, without vectors, cached in memory with one partition a core."""
     rows = users.rows.assign(vector=pd.Series([None] * len(users.rows), dtype=object))
-    made = session.createDataFrame(rows, SCHEMA).repartition(session.sparkContext.defaultParallelism).cache()
-    made.count()
-    return made
+    frame = session.createDataFrame(rows, USER_COLUMNS).repartition(session.sparkContext.defaultParallelism).cache()
+    frame.count()
+    return frame
 
 
 def scored(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
-    """id and tier of each user, by one of ``contenders.ENCODERS``."""
-    if name == contenders.IN_BATCHES:
-        return _predict_batch(name, users, bundle, population)
+    """id and tier of each user, with the encoder ``name`` of ``contenders.ENCODERS``."""
+    if name == contenders.PREDICT_BATCH:
+        return _with_predict_batch_udf(name, users, bundle, population)
     if name.startswith("ulvspark"):
         return users.mapInArrow(
-            partial(_arrow, name=name, bundle=bundle, population=population), "id BIGINT, tier INT, vector BINARY"
+            partial(_score_batches, name=name, bundle=bundle, population=population),
+            "id BIGINT, tier INT, vector BINARY",
         )
-    return _pandas_udf(name, users, bundle, population)
+    return _with_pandas_udf(name, users, bundle, population)
 
 
-def _pandas_udf(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
+def _with_pandas_udf(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
         encode = contenders.encoder(name, bundle)
         for batch in batches:
@@ -48,14 +49,14 @@ def _pandas_udf(name: str, users: DataFrame, bundle: str, population: Population
             yield pd.Series(contenders.tiers(bundle, vectors, batch["numbers"], population))
 
     score.__annotations__ = {"batches": Iterator[pd.DataFrame], "return": Iterator[pd.Series]}
-    tier = F.pandas_udf(score, IntegerType())(F.struct(*READ))  # type: ignore[attr-defined]
+    tier = F.pandas_udf(score, IntegerType())(F.struct(*SCORED_COLUMNS))  # type: ignore[attr-defined]
     return users.select("id", tier.alias("tier"))
 
 
-def _predict_batch(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
+def _with_predict_batch_udf(name: str, users: DataFrame, bundle: str, population: Population) -> DataFrame:
     width = len(users.first()["numbers"])  # type: ignore[index]
 
-    def make() -> Any:  # noqa: ANN401 - what predict_batch_udf wants is not typed
+    def make_predict() -> Any:  # noqa: ANN401 - pyspark does not type what predict_batch_udf takes
         encode = contenders.encoder(name, bundle)
 
         def predict(profile: np.ndarray, events: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -65,22 +66,24 @@ def _predict_batch(name: str, users: DataFrame, bundle: str, population: Populat
         return predict
 
     tier = predict_batch_udf(
-        make, return_type=IntegerType(), batch_size=contenders.BATCH, input_tensor_shapes={2: [width]}
+        make_predict, return_type=IntegerType(), batch_size=contenders.BATCH, input_tensor_shapes={2: [width]}
     )
-    return users.select("id", tier(*READ).alias("tier"))
+    return users.select("id", tier(*SCORED_COLUMNS).alias("tier"))
 
 
-def _arrow(
+def _score_batches(
     batches: Iterator[pa.RecordBatch], name: str, bundle: str, population: Population
 ) -> Iterator[pa.RecordBatch]:
-    """Encodes users whose ``vector`` is not known yet, and decides for all."""
+    """Encode the users without a ``vector``, and predict the tiers of all of them."""
     encode = contenders.encoder(name, bundle)
     for batch in batches:
         frame = batch.to_pandas()
         new = frame["vector"].isna().to_numpy()
         if new.any():
-            made = encode(frame.loc[new, "profile"].tolist(), frame.loc[new, "events"].tolist())
-            frame.loc[new, "vector"] = pd.Series(rows_as_bytes(made).to_pylist(), index=frame.index[new], dtype=object)
+            encoded = encode(frame.loc[new, "profile"].tolist(), frame.loc[new, "events"].tolist())
+            frame.loc[new, "vector"] = pd.Series(
+                rows_as_bytes(encoded).to_pylist(), index=frame.index[new], dtype=object
+            )
         tier = contenders.tiers(
             bundle,
             rows_from_bytes(pa.array(frame["vector"], pa.binary()), np.dtype("<f4")),
@@ -94,9 +97,9 @@ def _arrow(
         })  # fmt: skip
 
 
-def mostly_known(name: str, users: DataFrame, bundle: str, population: Population, times: int) -> DataFrame:
-    """``users`` repeated ``times``, with vectors for all but one in a hundred."""
+def mostly_encoded(name: str, users: DataFrame, bundle: str, population: Population, copies: int) -> DataFrame:
+    """``copies`` copies of ``users``, of whom all but one in a hundred have a vector."""
     vectors = scored(name, users, bundle, population).select("id", "vector")
-    repeated = users.drop("vector").join(vectors, "id").crossJoin(users.sparkSession.range(times).toDF("copy"))
-    known = F.when((F.col("id") + F.col("copy")) % 100 != 0, F.col("vector"))
-    return repeated.withColumn("vector", known).drop("copy")
+    repeated = users.drop("vector").join(vectors, "id").crossJoin(users.sparkSession.range(copies).toDF("copy"))
+    kept = F.when((F.col("id") + F.col("copy")) % 100 != 0, F.col("vector"))
+    return repeated.withColumn("vector", kept).drop("copy")

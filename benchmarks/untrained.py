@@ -1,4 +1,4 @@
-"""A bundle whose heads were never trained: as fast as one that was."""
+"""Make a bundle with untrained heads for benchmarks: it scores as fast as a trained one."""
 
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,10 @@ from ulvspark.model.network.network import build_network
 
 
 def untrained_bundle(base: str, max_tokens: int, folder: Path, unit: Unit = "history") -> Path:
-    """Save a network around ``base``, in fp32. Its tiers differ from user to user."""
+    """Save a bundle of an untrained network with the base encoder ``base``, in fp32, to ``folder``; returns ``folder``.
+
+    Its tiers differ from user to user.
+    """
     torch.manual_seed(0)
     text, network = TextSpec.model_validate({"max_tokens": max_tokens}), NetworkSpec.model_validate({"unit": unit})
     facts = BundleFacts(
@@ -25,11 +28,11 @@ def untrained_bundle(base: str, max_tokens: int, folder: Path, unit: Unit = "his
         base_model=base, data_versions={}, training_origins=(date(2020, 1, 1),), metrics={}, seed=0,
         code_version="benchmark", config={},
     )  # fmt: skip
-    found = load_base(base, text, network.pooling)
-    made = build_network(network, found.backbone, facts.history, len(facts.tiers.names))
+    loaded = load_base(base, text, network.pooling)
+    built = build_network(network, loaded.backbone, facts.history, len(facts.tiers.names))
     features = len(feature_names(facts.history))
-    made.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
-    # Else all users would be of one tier, and any change of vectors would go unseen.
-    torch.nn.init.normal_(made.decider.heads["tier"].weight)  # type: ignore[arg-type]
-    bundle.save(folder, made, found.tokenizer, facts)
+    built.decider.fit_statistics(np.random.default_rng(0).normal(1, 2, (50, features)).astype(np.float32))
+    # With the default weights all users would get the same tier, which would hide any change of their vectors.
+    torch.nn.init.normal_(built.decider.heads["tier"].weight)  # type: ignore[arg-type]
+    bundle.save(folder, built, loaded.tokenizer, facts)
     return folder
