@@ -161,7 +161,7 @@ def tiers(bundle: str, vectors: np.ndarray, numbers: pd.Series, population: Popu
     """The most likely tier of each user."""
     own = predictor(bundle)
     table = pd.DataFrame(np.stack(numbers.to_list()), columns=list(own.manifest.history.numbers))
-    probabilities = own.decide(vectors, table, population).tier_probabilities
+    probabilities = own.decide(vectors, table, population)["tier_probabilities"]
     if probabilities is None:
         raise TypeError("the benchmark of texts needs a bundle with tiers")
     found: np.ndarray = probabilities.argmax(axis=1)

@@ -23,22 +23,21 @@ from scipy.stats import rankdata
 from transformers import set_seed
 
 from model_training.baselines import cloze, linear, past_spend
-from model_training.baselines.task import Task as Known
-from model_training.baselines.task import UnfitError, decisions, make_task
+from model_training.baselines.task import BaselineTask, UnfitError, decisions, make_task
 from model_training.data import dataset
 from model_training.data.dataset import TrainingSet
+from model_training.data.outcome import Floats
 from model_training.data.tier_fit import fit_tiers
 from model_training.evaluation.bundle_metrics import score_rows
-from model_training.evaluation.metrics import Floats, Outcome, measure
+from model_training.evaluation.metrics import measure
 from model_training.evaluation.protocol import check_fits, same_platform
 from model_training.finetuning.config import TrainConfig, load_train_config
 from model_training.finetuning.phases import fit_heads
 from model_training.finetuning.task import prepare
 from model_training.report.terminal import table
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.contract.spec import Head
 from ulvspark.history.text import render
-from ulvspark.model.parts.predictions import Decisions, read_outputs
+from ulvspark.model.parts.predictions import Decisions, predict, to_scores
 from ulvspark.model.predictor import Predictor
 
 SHOWN = {"spearman": "Spearman", "top20_auc": "AUC, top 20 %", "churn_auc": "AUC, leaving"}
@@ -56,7 +55,7 @@ class Draw:
     """Labelled users, and those of the cut that are judged on, as baselines see them and as one training set."""
 
     training_set: TrainingSet
-    known: Known
+    known: BaselineTask
     cut_name: str
     seed: int
 
@@ -154,13 +153,13 @@ def _stranger(folder: str, whole: TrainingSet, cut_name: str) -> Predictor:
 
 
 def as_it_is(now: Draw, predictor: Predictor) -> Decisions:
-    """What a bundle says that has seen no label of this platform."""
+    """What a bundle predicts that has seen no label of this platform."""
     cut = dataset.cut_date(now.training_set.meta.protocol, now.cut_name)
     return score_rows(predictor, now.training_set, np.flatnonzero(now.training_set.rows["as_of_date"] == cut))
 
 
 def network(now: Draw, config: TrainConfig, folder: Path) -> Decisions:
-    """Heads fitted as ``config`` says, new or gone on from a bundle; amounts in platform scales."""
+    """Heads fitted as ``config`` says, new ones or those of a bundle; amounts in platform scales."""
     set_seed(now.seed)
     labels = len(now.known.train.rows)
     task, made = prepare(config, now.training_set, folder / f"{labels}-{now.seed}" / "run", now.cut_name)
@@ -168,7 +167,7 @@ def network(now: Draw, config: TrainConfig, folder: Path) -> Decisions:
     with torch.no_grad():
         outputs = made.cpu().eval()(**task.examples.batch(task.split.cut.tolist()))
     raw = {head: outputs[head].double() for head in config.network.heads}
-    return read_outputs(raw, task.tiers, 1.0)
+    return to_scores(predict(raw), task.tiers, platform_scale=1.0)
 
 
 def trees(now: Draw) -> Decisions:
@@ -180,7 +179,7 @@ def trees(now: Draw) -> Decisions:
         return np.asarray(booster.predict(new))
 
     outcome = now.known.outcome
-    return decisions(grown("regression", np.log1p(outcome.spend)), grown("binary", outcome.churned))
+    return decisions(grown("regression", np.log1p(outcome.spend_in_scales)), grown("binary", outcome.labels["churn"]))
 
 
 def fill_in(now: Draw, config: TrainConfig, args: argparse.Namespace, epochs: int) -> Decisions:
@@ -201,11 +200,11 @@ def fill_in(now: Draw, config: TrainConfig, args: argparse.Namespace, epochs: in
 def mean_rank(one: Decisions, other: Decisions) -> Decisions:
     """The order that two ways agree on; levels are lost."""
 
-    def mean(a: Floats | None, b: Floats | None) -> Floats | None:
-        return None if a is None or b is None else np.asarray(rankdata(a) + rankdata(b))
-
-    value = mean(one.expected_value, other.expected_value)
-    return decisions(value, mean(one.churn_probability, other.churn_probability))
+    return {
+        column: np.asarray(rankdata(one[column]) + rankdata(other[column]))
+        for column in ("expected_value", "churn_probability")
+        if column in one and column in other
+    }
 
 
 def _tried(way: Way, now: Draw) -> dict[str, float] | dict[str, str]:
@@ -218,10 +217,8 @@ def _tried(way: Way, now: Draw) -> dict[str, float] | dict[str, str]:
 
 def _judged(scores: Decisions, now: Draw) -> dict[str, float]:
     cut = dataset.cut_date(now.training_set.meta.protocol, now.cut_name)
-    here = replace(now.training_set, rows=now.training_set.rows[now.training_set.rows["as_of_date"] == cut])
-    outcome: Outcome = here.outcome(now.known.tiers)
-    heads: tuple[Head, ...] = ("spend",) if scores.churn_probability is None else ("spend", "churn")
-    found = measure(outcome, scores, heads)
+    at_cut = replace(now.training_set, rows=now.training_set.rows[now.training_set.rows["as_of_date"] == cut])
+    found = measure(at_cut.outcome(now.known.tiers), scores)
     return {name: found[name] for name in SHOWN if name in found}
 
 

@@ -19,7 +19,7 @@ from model_training.finetuning.bundling import BUNDLE, publish, save_bundle
 from model_training.finetuning.config import TrainConfig, load_train_config
 from model_training.finetuning.freezing import count_parameters
 from model_training.finetuning.phases import check_tuning, fit_heads, tune
-from model_training.finetuning.task import Task, prepare
+from model_training.finetuning.task import TrainingTask, prepare
 from model_training.finetuning.training import Trained
 from model_training.runs.curves import draw_curves
 from model_training.runs.devices import peak_memory_gb, processes
@@ -104,7 +104,7 @@ def finetune(
     return folder
 
 
-def _introduce(task: Task) -> None:
+def _introduce(task: TrainingTask) -> None:
     split = task.split
     _say(
         f"{task.folder}: {len(split.fit):,} rows to fit, {len(split.held_out):,} held out, "
@@ -113,7 +113,7 @@ def _introduce(task: Task) -> None:
 
 
 def _train(
-    task: Task, network: UserValueNetwork, callbacks: Sequence[TrainerCallback]
+    task: TrainingTask, network: UserValueNetwork, callbacks: Sequence[TrainerCallback]
 ) -> tuple[Trained, dict[Metric, float] | None]:
     """The stages that the configuration asks for, and the metrics of the untuned model where one was tuned."""
     if network.encoder is None or not task.config.tuning.touches_base:
@@ -124,7 +124,7 @@ def _train(
 
 
 def _conclude(
-    task: Task, network: UserValueNetwork, trained: Trained, untuned: dict[Metric, float] | None, started: float
+    task: TrainingTask, network: UserValueNetwork, trained: Trained, untuned: dict[Metric, float] | None, started: float
 ) -> None:
     before = None if untuned is None else {str(name): value for name, value in untuned.items()}
     _, parameters = count_parameters(network)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from tqdm.auto import tqdm
 
-from model_training.evaluation.metrics import Floats
+from model_training.data.outcome import Floats
 from model_training.evaluation.weighted import ones
 
 DRAWS = 1000

@@ -7,7 +7,7 @@ from model_training.data.platforms import ELSEWHERE, described, inherited
 from model_training.evaluation.bundle_metrics import evaluate_bundle
 from model_training.finetuning.adapters import merge_adapter
 from model_training.finetuning.serving import sample, with_precision
-from model_training.finetuning.task import Task
+from model_training.finetuning.task import TrainingTask
 from model_training.runs.folders import code_version
 from ulvspark.model.bundle import bundle
 from ulvspark.model.bundle.bundle import BundleFacts, Manifest
@@ -19,7 +19,7 @@ from ulvspark.model.predictor import Predictor
 BUNDLE, CANDIDATE = "bundle", "candidate"
 
 
-def save_bundle(task: Task, network: UserValueNetwork, untuned: dict[str, float] | None) -> Manifest:
+def save_bundle(task: TrainingTask, network: UserValueNetwork, untuned: dict[str, float] | None) -> Manifest:
     """Save the network, adapters merged, with its metrics on the cut: those of the saved files, not of the memory."""
     if network.encoder is not None:
         network.encoder.backbone = merge_adapter(network.encoder.backbone)
@@ -38,11 +38,11 @@ def save_bundle(task: Task, network: UserValueNetwork, untuned: dict[str, float]
     return manifest
 
 
-def _measure(task: Task, folder: Path) -> dict[str, float]:
+def _measure(task: TrainingTask, folder: Path) -> dict[str, float]:
     return {str(name): value for name, value in evaluate_bundle(folder, task.training_set, task.split.cut).items()}
 
 
-def _facts(task: Task) -> BundleFacts:
+def _facts(task: TrainingTask) -> BundleFacts:
     meta, config = task.training_set.meta, task.config
     elsewhere = described(task.training_set.elsewhere)
     if config.start_from is not None:

@@ -15,7 +15,7 @@ from model_training.finetuning.arguments import per_device, total_steps
 from model_training.finetuning.config import AdaLora, Adapter, Prefix, TrainConfig
 from model_training.finetuning.freezing import freeze, set_dropout
 from model_training.finetuning.frozen import pooled_states, without_backbone
-from model_training.finetuning.task import Task
+from model_training.finetuning.task import TrainingTask
 from model_training.finetuning.training import Stage, Trained, train
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.encoder.backbone import max_positions
@@ -52,7 +52,7 @@ def _check_room(config: TrainConfig, prefix: Prefix, backbone: nn.Module) -> Non
 
 
 def fit_heads(
-    task: Task, network: UserValueNetwork, callbacks: Sequence[TrainerCallback] = ()
+    task: TrainingTask, network: UserValueNetwork, callbacks: Sequence[TrainerCallback] = ()
 ) -> tuple[Trained, dict[Metric, float]]:
     """Fit the heads to what the frozen base makes of the texts: the untuned model. Also returns its metrics."""
     examples = task.examples
@@ -69,7 +69,7 @@ def fit_heads(
 
 
 def tune(
-    task: Task, network: UserValueNetwork, encoder: TextReader, callbacks: Sequence[TrainerCallback] = ()
+    task: TrainingTask, network: UserValueNetwork, encoder: TextReader, callbacks: Sequence[TrainerCallback] = ()
 ) -> Trained:
     """Train the base as ``tuning`` says, together with the heads. An adapter is left in ``encoder``, unmerged."""
     tuning = task.config.tuning

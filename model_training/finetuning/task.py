@@ -22,7 +22,7 @@ from ulvspark.model.network.network import UserValueNetwork, build_network
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """A run's data and choices. ``tokenizer`` is None where the network reads no text."""
 
     config: TrainConfig
@@ -39,7 +39,9 @@ class Task:
     folder: Path
 
 
-def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str) -> tuple[Task, UserValueNetwork]:
+def prepare(
+    config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
+) -> tuple[TrainingTask, UserValueNetwork]:
     """The task of a run for the cut ``validation`` or ``test``, and its network.
 
     Raises ExpectedError where the data are too few, of one tier or of several currencies that tier bounds in money
@@ -53,7 +55,7 @@ def prepare(config: TrainConfig, whole: TrainingSet, folder: Path, cut_name: str
     base = load_base(config.base, config.text, config.network.pooling) if config.network.use_text else None
     tokenizer = None if base is None else base.tokenizer
     examples = Examples.of(training_set, tiers, config.network, tokenizer, config.text)
-    task = Task(
+    task = TrainingTask(
         config, training_set, cut, cut_name, split, tiers, examples, tokenizer,
         base_name="none" if base is None else base.name, precision=precision, folder=folder,
     )  # fmt: skip
@@ -68,7 +70,7 @@ def _tiers(config: TrainConfig, training_set: TrainingSet, split: Split) -> Tier
     return fit_tiers(config.tiers, spend, training_set.scales()[split.fit])
 
 
-def _network(task: Task, base: Base | None) -> UserValueNetwork:
+def _network(task: TrainingTask, base: Base | None) -> UserValueNetwork:
     config, fit = task.config, task.split.fit
     network = build_network(
         config.network,

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from model_training.data.dataset import Split
-from model_training.data.examples import Examples, take
+from model_training.data.examples import Examples
 from model_training.data.ordering import OrderedTrainer
 from model_training.evaluation.metrics import METRICS, measure
 from model_training.finetuning.arguments import training_arguments
@@ -35,9 +35,9 @@ from model_training.runs.folders import latest_checkpoint
 from model_training.runs.progress import Progress
 from model_training.runs.trackers import check_trackers
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import Head, TierSpec
+from ulvspark.contract.spec import TierSpec
 from ulvspark.model.network.network import UserValueNetwork
-from ulvspark.model.parts.predictions import read_outputs
+from ulvspark.model.parts.predictions import predict, to_scores
 
 LOG, WEIGHTS = "log.json", "weights.safetensors"
 
@@ -132,7 +132,7 @@ def _arguments(stage: Stage, config: TrainConfig) -> TrainingArguments:
         stage.folder, stage.optimiser, len(stage.split.fit), stage.precision, config.seed, config.tf32,
         metric_for_best_model=metric,
         greater_is_better=METRICS[metric].better_when_greater,
-        label_names=list(stage.examples.heads),
+        label_names=["labels"],
         report_to=check_trackers(config.trackers),
         run_name=f"{stage.folder.parent.name}-{stage.name}",
         activation_checkpointing=config.gradient_checkpointing and stage.examples.pooled is None,
@@ -153,14 +153,12 @@ def _callbacks(stage: Stage, config: TrainConfig) -> list[TrainerCallback]:
 def _held_out_metrics(
     stage: Stage, held_out: Rows, config: TrainConfig
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    outcome, heads = take(stage.examples.outcome, held_out), config.network.heads
+    outcome, heads = stage.examples.outcome.take(held_out), config.network.heads
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         outputs = prediction.predictions if len(heads) > 1 else (prediction.predictions,)
-        raw: dict[Head, Tensor] = {
-            head: torch.from_numpy(each).double() for head, each in zip(heads, outputs, strict=True)
-        }
-        found = measure(outcome, read_outputs(raw, stage.tiers, 1.0), heads)
+        raw = {head: torch.from_numpy(each).double() for head, each in zip(heads, outputs, strict=True)}
+        found = measure(outcome, to_scores(predict(raw), stage.tiers, platform_scale=1.0))
         if config.validation.metric not in (*found, "loss"):
             raise ExpectedError(
                 f"validation.metric {config.validation.metric} is undefined, since all held-out users did the same or "

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from model_training.evaluation.curves import SHARES
+from model_training.evaluation.curves import SHARES_OF_USERS
 from model_training.evaluation.results import Bin
 
 BLUE, ORANGE, GREY, GREEN, VIOLET = "#22577a", "#d9772b", "#8a96a3", "#3d8b5f", "#7a5195"
@@ -37,9 +37,9 @@ def gains(curves: dict[str, list[float]], best: Sequence[float]) -> bytes:
     """Share of spend among the first users by prediction; ``best`` is the order of what they spent."""
     with rc_context(STYLE):
         figure, axes = _axes()
-        axes.plot(SHARES, best, color=GREY, linestyle="--", linewidth=1, label="perfect foresight")
+        axes.plot(SHARES_OF_USERS, best, color=GREY, linestyle="--", linewidth=1, label="perfect foresight")
         for (name, shares), colour in zip(curves.items(), LINES, strict=False):
-            axes.plot(SHARES, shares, color=colour, label=name, linewidth=2)
+            axes.plot(SHARES_OF_USERS, shares, color=colour, label=name, linewidth=2)
         axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="at random")
         axes.set(xlabel="users, highest prediction first", ylabel="share of all spend", xlim=(0, 1), ylim=(0, 1.02))
         for axis in (axes.xaxis, axes.yaxis):

@@ -3,7 +3,7 @@
 import json
 import random
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.heads import HEADS
 from ulvspark.contract.schema import EVENT_TYPES, PRICE_LEVELS, PRICE_RELATIONS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import KNOT_PROBABILITIES, Population
 from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.inference.reader import Reader, Vectors, in_float32
 from ulvspark.model.inference.scorer import Scorer
-from ulvspark.model.parts.predictions import Decisions
 
 GOLDEN = "golden.parquet"
 GOLDEN_USERS = 20
@@ -36,7 +36,7 @@ MiniLM's are .006 away in bfloat16 and .02 in int8; where products of int8 overf
 differently, which moves a vector by as much as it is away from float32: no scores could be promised of it.
 """
 
-SCORES = tuple(field.name for field in fields(Decisions))
+SCORES = tuple(name for head in HEADS.values() for name in head.columns)
 
 TITLES = (
     "White Hanging Heart T-Light Holder", "RED  WOOLLY HOTTIE", "mug “Café” No. 7 🎁", "经典红茶 250g", None,
@@ -129,9 +129,8 @@ def vectors(users: GoldenUsers, reader: Reader | None) -> Vectors:
 
 def scores(users: GoldenUsers, vectors: Vectors, scorer: Scorer) -> Columns:
     """What is decided of the users."""
-    decisions = scorer.decide(vectors, users.numbers, users.population)
-    found = {name: getattr(decisions, name) for name in SCORES}
-    return {name: values.tolist() for name, values in found.items() if values is not None}
+    found = scorer.decide(vectors, users.numbers, users.population)
+    return {name: values.tolist() for name, values in found.items()}
 
 
 def write(path: Path, users: GoldenUsers, expected: Columns) -> None:

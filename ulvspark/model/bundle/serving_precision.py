@@ -13,6 +13,7 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.errors import ExpectedError, RefusedError
+from ulvspark.contract.tier_bounds import likeliest_tier
 from ulvspark.history.population import Population
 from ulvspark.model.bundle import bundle
 from ulvspark.model.bundle.bundle import BundleFacts
@@ -86,9 +87,7 @@ def _read(reader: Reader, histories: Sequence[Any]) -> tuple[npt.NDArray[np.floa
 
 
 def _tiers(own: Scorer, vectors: npt.NDArray[np.float32], sample: Sample) -> npt.NDArray[np.int64]:
-    probabilities = own.decide(vectors, sample.numbers, sample.population).tier_probabilities
-    tiers: npt.NDArray[np.int64] = np.asarray(probabilities).argmax(axis=1)
-    return tiers
+    return likeliest_tier(own.decide(vectors, sample.numbers, sample.population)["tier_probabilities"])
 
 
 def _batch_change(reader: Reader, histories: Sequence[Any], vectors: npt.NDArray[np.float32]) -> float:
