@@ -175,7 +175,7 @@ def tiers(bundle: str, vectors: np.ndarray, numbers: pd.Series, population: Popu
     """The most likely tier of each user."""
     heads = predictor(bundle)
     table = pd.DataFrame(np.stack(numbers.to_list()), columns=list(heads.manifest.history.numbers))
-    probabilities = heads.decide(vectors, table, population).tier_probabilities
+    probabilities = heads.decide(vectors, table, population)["tier_probabilities"]
     if probabilities is None:
         raise TypeError("the benchmark of texts needs a bundle with tiers")
     likeliest: np.ndarray = probabilities.argmax(axis=1)

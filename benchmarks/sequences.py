@@ -95,7 +95,7 @@ def _tiers(
     for batch in batches:
         numbers = np.asarray(batch.column("numbers").flatten()).reshape(len(batch), -1)
         table = pd.DataFrame(numbers, columns=list(model.manifest.history.numbers))
-        probabilities = model.decide(_encoded(batch, bundle, scratch), table, population).tier_probabilities
+        probabilities = model.decide(_encoded(batch, bundle, scratch), table, population)["tier_probabilities"]
         tiers = np.asarray(probabilities).argmax(axis=1)
         yield pa.record_batch({"id": batch.column("id"), "tier": pa.array(tiers.astype(np.int32))})
 

@@ -23,7 +23,7 @@ from accelerate.utils import send_to_device
 from model_training.data.dataset import Split
 from model_training.data.examples import Examples, HistoryTexts
 from model_training.data.ordering import LengthGrouped
-from model_training.evaluation.metrics import Outcome
+from model_training.data.outcome import Outcome
 from model_training.finetuning.bases import load_base
 from model_training.finetuning.config import TrainConfig, load_train_config
 from model_training.finetuning.training import Phase, train
@@ -87,7 +87,8 @@ def make_task(config: TrainConfig, texts: int) -> tuple[UserValueNetwork, Exampl
     vocabulary = len(base.tokenizer)
     tokens = Tokens([random.integers(vocabulary, size=length).tolist() for length in lengths], None)
     spend = random.lognormal(0, 1, total) * (random.random(total) < 0.6)
-    outcome = Outcome(spend, (spend == 0).astype(float), np.digitize(spend, TIERS.bounds), random.random(total))
+    labels = {"tier": np.digitize(spend, TIERS.bounds), "spend": spend, "churn": (spend == 0).astype(float)}
+    outcome = Outcome(labels | {"price_sensitivity": random.random(total)})
     features = random.normal(size=(total, len(feature_names(HISTORY)))).astype(np.float32)
     network = build_network(config.network, base.backbone, HISTORY, len(TIERS.names))
     histories = HistoryTexts(tokens, np.arange(total), int(base.tokenizer.pad_token_id))

@@ -1,4 +1,4 @@
-"""Evaluate a saved bundle against what the field would use instead, and write a report of it.
+"""Evaluate a saved bundle beside baselines, and write a report of it.
 
     python -m model_training.evaluate --warehouse ROOT --models ROOT --model champion --cut test --out FOLDER
 
@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,6 @@ from model_training.evaluation.bundle_metrics import score_rows
 from model_training.evaluation.curves import draw
 from model_training.evaluation.judge import BUNDLE, Contest, by_segment, compare, undefined
 from model_training.evaluation.measures import LEVELS, MEASURES
-from model_training.evaluation.metrics import Outcome
 from model_training.evaluation.protocol import check_fits, describe
 from model_training.evaluation.results import Evaluation
 from model_training.evaluation.truth import read_truth, recover
@@ -34,7 +33,6 @@ from model_training.report.evidence import other_horizon
 from model_training.report.writing import lines, protocol_lines, write_report
 from ulvspark.contract.arguments import add_cut, add_model, add_models, add_warehouse, command_parser
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.contract.tier_bounds import label_tiers
 from ulvspark.model.bundle.manifest import check_currency
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.parts.predictions import Decisions
@@ -136,16 +134,16 @@ def evaluate(
         comparisons={name: each for name, each in comparisons.items() if name not in unfit},
         segments=found,
         small_segments=small,
-        curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names),
+        curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names, contest.platform_scale),
         truth=known,
         seconds=clock.seconds,
     )
 
 
 def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: date, clock: Clock) -> Contest:
-    """What each model says of the users of ``cut``, and what they did."""
+    """What each model predicts of the users of ``cut``, and what they did."""
     at_cut = np.flatnonzero(training_set.rows["as_of_date"].to_numpy() == cut)
-    rows, tiers = training_set.rows.iloc[at_cut], predictors[BUNDLE].manifest.tiers
+    tiers = predictors[BUNDLE].manifest.tiers
     coverage = _coverage(predictors[BUNDLE])
     scores: dict[str, Decisions] = {}
     for name, predictor in predictors.items():
@@ -154,27 +152,31 @@ def _score(training_set: TrainingSet, predictors: dict[str, Predictor], cut: dat
             scores[name] = score_rows(predictor, training_set, at_cut)
         if predictor.manifest.tiers != tiers:
             # Tiers of other bounds cannot be compared.
-            scores[name] = replace(scores[name], tier_probabilities=None)
+            scores[name] = _without(scores[name], "tier_probabilities")
         if _coverage(predictor) != coverage:
             # Nor can intervals that are to hold another share of users.
-            scores[name] = replace(scores[name], expected_value_low=None, expected_value_high=None)
+            scores[name] = _without(scores[name], "expected_value_low", "expected_value_high")
     with clock.step("baselines"):
         tried = run(make_task(training_set, cut, tiers), BASELINES)
-    spend = rows["spend"].to_numpy(np.float64)
-    scale = np.full(len(rows), training_set.populations[cut].platform_scale)
-    outcome = Outcome(
-        spend=spend,
-        churned=rows["churned"].to_numpy(np.float64),
-        tier=label_tiers(tiers, spend, scale).astype(np.int64),
-        price_sensitivity=rows["price_sensitivity"].to_numpy(np.float64, na_value=np.nan),
+    return Contest(
+        rows=training_set.rows.iloc[at_cut],
+        outcome=training_set.outcome(tiers).take(at_cut),
+        bundle=scores.pop(BUNDLE),
+        others=scores,
+        tried=tried,
+        platform_scale=training_set.populations[cut].platform_scale,
+        coverage=coverage,
     )
-    return Contest(rows, outcome, scores.pop(BUNDLE), scores, tried, coverage)
+
+
+def _without(scores: Decisions, *columns: str) -> Decisions:
+    return {name: values for name, values in scores.items() if name not in columns}
 
 
 def _coverage(predictor: Predictor) -> float | None:
     """The share of users that intervals were fitted to hold; None where there are none."""
     calibration = predictor.scorer.parts.calibration
-    return None if calibration is None or calibration.spend is None else calibration.spend.coverage
+    return None if calibration is None else calibration.coverage("spend")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from model_training.small_samples.table import SHOWN, UNFIT, comparison_lines
 from model_training.small_samples.ways import Way, ways_with_bundle, ways_with_cloze, ways_without_bundle
 from ulvspark.contract.arguments import add_config, add_cut, add_warehouse, command_parser
 from ulvspark.contract.errors import DONE, run_as_job
-from ulvspark.contract.spec import Head
 from ulvspark.model.parts.predictions import Decisions
 
 
@@ -85,8 +84,7 @@ def _try(way: Way, sample: Sample) -> dict[str, float] | dict[str, str]:
 def _measure(scores: Decisions, sample: Sample) -> dict[str, float]:
     rows = sample.training_set.rows
     at_cut = replace(sample.training_set, rows=rows[rows["as_of_date"] == sample.cut])
-    heads: tuple[Head, ...] = ("spend",) if scores.churn_probability is None else ("spend", "churn")
-    measures = measure(at_cut.outcome(sample.task.tiers), scores, heads)
+    measures = measure(at_cut.outcome(sample.task.tiers), scores)
     return {name: measures[name] for name in SHOWN if name in measures}
 
 

@@ -1,9 +1,10 @@
-"""Bring a bundle up to date where levels have drifted: calibrated to the newest closed windows, nothing retrained.
+"""Calibrate a bundle anew on the newest closed windows, where levels have drifted; nothing is retrained.
 
     python -m model_training.recalibrate --warehouse ROOT --models ROOT [--model champion] [a.b=value ...]
 
-Measured are the windows of the last year, so that no season is missing; calibration.days=1 takes the newest alone. In
-windows that begin after all that the bundle was trained on, everyone is measured; else only the held-out users.
+The windows of the last year are measured, so that no season is missing; calibration.days=1 takes the newest alone. In
+windows that begin after everything that the bundle was trained on, all users are measured; in earlier ones only the
+held-out users.
 """
 
 import argparse
@@ -17,8 +18,8 @@ import numpy as np
 from model_training.blending import held_out_predictions
 from model_training.blending.calibrate import fit_calibration
 from model_training.blending.config import BlendConfig
-from model_training.blending.evidence import EVIDENCE, served
-from model_training.blending.held_out_predictions import Unseen
+from model_training.blending.evidence import evidence_lines, served
+from model_training.blending.held_out_predictions import HeldOutPredictions
 from model_training.blending.renewal import (
     calibration_windows,
     check_same_data,
@@ -29,7 +30,6 @@ from model_training.blending.renewal import (
 )
 from model_training.data import dataset
 from model_training.data.dataset import Rows, TrainingSet
-from model_training.data.examples import take
 from ulvspark.contract.arguments import add_config, add_model, add_models, add_overrides, add_warehouse, command_parser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
@@ -78,38 +78,32 @@ def recalibrate_bundle(source: Path, target: Path, training_set: TrainingSet, co
     rows = _measurable(manifest, training_set, windows)
     users = training_set.rows.iloc[rows]["user_id"].nunique()
     vectors = held_out_predictions.encode(predictor, training_set.rows.iloc[rows])
-    outcome = take(training_set.outcome(manifest.tiers), rows)
-    seen = Unseen(outcome, held_out_predictions.predict(scorer, vectors, training_set, rows))
-    prediction = blend(seen.predictions, scorer.weights)
+    outcome = training_set.outcome(manifest.tiers).take(rows)
+    held_out = HeldOutPredictions(outcome, held_out_predictions.predict(scorer, vectors, training_set, rows))
+    prediction = blend(held_out.predictions, scorer.weights)
     calibration = fit_calibration(prediction, outcome, windows, users, config.calibration.coverage)
-    before, after = (served(seen, scorer.weights, each, manifest.tiers)
-                     for each in (scorer.parts.calibration, calibration))  # fmt: skip
-    _report(before, after, f"{len(rows):,} rows up to {windows[-1]}")
+    before = served(held_out, scorer.weights, scorer.parts.calibration, manifest.tiers)
+    after = served(held_out, scorer.weights, calibration, manifest.tiers)
+    title = f"{len(rows):,} rows up to {windows[-1]}"
+    print("\n".join(evidence_lines({"before": before, "after": after}, title, width=36)))
     parts = replace(scorer.parts, calibration=calibration)
     drifted = {f"before_recalibration_{name}": value for name, value in before.items()}
     facts = facts_of(manifest)
     return bundle.extend(target, source, facts.model_copy(update={"metrics": {**facts.metrics, **drifted}}), parts)
 
 
-def _report(before: dict[str, float], after: dict[str, float], where: str) -> None:
-    print(f"{where:36}{'before':>10}{'after':>10}")
-    for name in EVIDENCE:
-        values = (found.get(name) for found in (before, after))
-        print(f"{name:36}" + "".join(f"{'':>10}" if value is None else f"{value:10.4f}" for value in values))
-
-
 def _measurable(manifest: Manifest, training_set: TrainingSet, windows: tuple[date, ...]) -> Rows:
-    """Rows of ``windows`` of whom the bundle knows nothing that happened in them."""
+    """Rows of ``windows`` whose labels the bundle was not trained on."""
     dates = training_set.rows["as_of_date"].to_numpy()
-    unseen_users = dataset.held_out(training_set.rows, held_out_share(manifest))
-    measured = training_set.rows["as_of_date"].isin(windows).to_numpy()
-    here = measured & (unseen_users | (dates >= trained_until(manifest)))
-    if here.sum() < MIN_ROWS:
+    held_out_users = dataset.held_out(training_set.rows, held_out_share(manifest))
+    in_windows = training_set.rows["as_of_date"].isin(windows).to_numpy()
+    measurable = in_windows & (held_out_users | (dates >= trained_until(manifest)))
+    if measurable.sum() < MIN_ROWS:
         raise ExpectedError(
-            f"training set: {here.sum()} rows up to {windows[-1]} were not trained on, at least {MIN_ROWS} are needed;"
+            f"training set: {measurable.sum()} rows up to {windows[-1]} were not trained on, {MIN_ROWS} are needed;"
             " wait for a newer window to close, or rebuild the training set with a later date"
         )
-    return np.flatnonzero(here)
+    return np.flatnonzero(measurable)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the field would use instead, each a function from a task to the scores of its users."""
+"""The usual alternatives to a bundle, each a function from a task to the scores of its users."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from lightgbm.basic import LightGBMError
 
 from model_training.baselines import bgnbd, boosting, linear, past_share, past_spend, rfm
-from model_training.baselines.task import Task, UnfitError
+from model_training.baselines.task import BaselineTask, UnfitError
 from model_training.runs.progress import track
 from ulvspark.model.parts.predictions import Decisions
 
 logger = logging.getLogger(__name__)
 
-Baseline = Callable[[Task], Decisions]
+Baseline = Callable[[BaselineTask], Decisions]
 
 LIGHTGBM = "LightGBM on the same numbers"
 
@@ -31,13 +31,13 @@ BASELINES: dict[str, Baseline] = {
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of the baselines: scores of those that could be fitted, and why the others could not."""
+    """Scores of the baselines that could be fitted, and why the others could not."""
 
     scores: dict[str, Decisions]
     missing: dict[str, str]
 
 
-def run(task: Task, baselines: Mapping[str, Baseline]) -> Tried:
+def run(task: BaselineTask, baselines: Mapping[str, Baseline]) -> Tried:
     """Fit and predict with each of ``baselines``; one that fails does not stop the others."""
     tried = Tried({}, {})
     for name, predict in track(baselines.items(), "baselines", "model"):

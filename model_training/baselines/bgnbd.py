@@ -12,8 +12,9 @@ from scipy.optimize import Bounds, minimize
 from scipy.special import betaln, expit, gammaln, hyp2f1
 
 from model_training.baselines.linear import probabilities
-from model_training.baselines.task import Floats, Task, UnfitError, decisions, numbers
+from model_training.baselines.task import BaselineTask, UnfitError, decisions, numbers
 from model_training.data.dataset import TrainingSet
+from model_training.data.outcome import Floats
 from ulvspark.model.parts.predictions import Decisions
 
 DAYS_PER_UNIT = 7.0
@@ -48,7 +49,7 @@ def purchases(part: TrainingSet) -> Purchases:
     return Purchases(x, t_x / DAYS_PER_UNIT, (t_x + recency) / DAYS_PER_UNIT, orders * value / (x + 1), x + 1)
 
 
-def predict(task: Task) -> Decisions:
+def predict(task: BaselineTask) -> Decisions:
     """Expected purchase days x expected spend per day, less the share returned; P(no purchase) as leaving.
 
     Fitted to all users of the cut. Tiers: logistic regression of the training tiers on the logarithm of the value.
@@ -57,13 +58,12 @@ def predict(task: Task) -> Decisions:
     buying, spending = fit_bgnbd(of_target), fit_gamma_gamma(of_target)
     weeks = task.horizon_days / DAYS_PER_UNIT
     value, earlier = (
-        expected_purchases(buying, each, weeks) * expected_spend(spending, each) * _kept(part)
-        for each, part in ((of_target, task.target), (of_train, task.train))
+        expected_purchases(buying, bought, weeks) * expected_spend(spending, bought) * _kept(part) / part.scales()
+        for bought, part in ((of_target, task.target), (of_train, task.train))
     )
     if not np.isfinite(value).all():
         raise UnfitError(f"BG/NBD and Gamma-Gamma have no mean with {buying}, {spending}")
-    logs = (np.log1p(each / part.scales())[:, None] for each, part in ((earlier, task.train), (value, task.target)))
-    _, tiers = probabilities(task, *logs)
+    _, tiers = probabilities(task, np.log1p(earlier)[:, None], np.log1p(value)[:, None])
     return decisions(value, no_purchase(buying, of_target, weeks), tiers)
 
 

@@ -10,8 +10,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GroupShuffleSplit
 
-from model_training.baselines.task import Floats, Task, UnfitError, decisions, two_classes
+from model_training.baselines.task import BaselineTask, UnfitError, decisions, two_classes
 from model_training.data.dataset import TrainingSet
+from model_training.data.outcome import Floats
 from ulvspark.model.parts.predictions import Decisions
 
 # Chosen on Online Retail II's validation cut.
@@ -22,16 +23,16 @@ SETTINGS = {
 PATIENCE = 50
 HELD_OUT = 0.2
 WORD_VECTOR = 32
-SMALLEST = 1e-6
+MIN_SPEND = 1e-6
 """In platform scales; above 0, so that users expected to spend nothing keep their order."""
 
 
-def numbers_alone(task: Task) -> Decisions:
+def numbers_alone(task: BaselineTask) -> Decisions:
     """LightGBM on the numbers as the net sees them."""
     return _predict(task, task.train.features(), task.target.features())
 
 
-def with_words(task: Task) -> Decisions:
+def with_words(task: BaselineTask) -> Decisions:
     """LightGBM on the numbers and TF-IDF vectors of the names in the history, reduced by SVD (LSA)."""
     known, new = (_words(part) for part in (task.train, task.target))
     if not any(text.strip() for text in known):
@@ -55,13 +56,13 @@ def _words_of(event: Mapping[str, Any]) -> str:
     return " ".join(str(event[name]) for name in ("brand", "title", "category", "text") if event.get(name))
 
 
-def _predict(task: Task, known: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> Decisions:
+def _predict(task: BaselineTask, known: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> Decisions:
     """Models stopped early on held-out users: one a label, and two of spend, whose geometric mean is the value.
 
-    A Tweedie model gets the great spenders right, one of log(1 + spend) the order of the many others.
+    A Tweedie model predicts large spenders well, one of log(1 + spend) the order of all others.
     """
     outcome = task.outcome
-    two_classes(outcome.churned)
+    two_classes(outcome.labels["churn"])
     users = task.train.rows["user_id"]
     fit, held_out = next(GroupShuffleSplit(1, test_size=HELD_OUT, random_state=0).split(known, groups=users))
 
@@ -73,19 +74,19 @@ def _predict(task: Task, known: npt.NDArray[np.float32], new: npt.NDArray[np.flo
         )  # fmt: skip
         return model
 
-    mean = grow(lgb.LGBMRegressor(objective="tweedie"), outcome.spend).predict(new)
-    usual = np.expm1(grow(lgb.LGBMRegressor(), np.log1p(outcome.spend)).predict(new))
-    churn = grow(lgb.LGBMClassifier(), outcome.churned).predict_proba(new)[:, 1]
+    mean = grow(lgb.LGBMRegressor(objective="tweedie"), outcome.spend_in_scales).predict(new)
+    usual = np.expm1(grow(lgb.LGBMRegressor(), np.log1p(outcome.spend_in_scales)).predict(new))
+    churn = grow(lgb.LGBMClassifier(), outcome.labels["churn"]).predict_proba(new)[:, 1]
     tier = grow(lgb.LGBMClassifier(objective="multiclass", num_class=len(task.tiers.names)), outcome.tier)
     return decisions(
-        np.sqrt(mean * np.maximum(usual, SMALLEST)) * task.target.scales(),
+        np.sqrt(mean * np.maximum(usual, MIN_SPEND)),
         churn,
         _by_tier(tier, new, task),
-        _sensitivity(grow, outcome.price_sensitivity, new),
+        _sensitivity(grow, outcome.labels["price_sensitivity"], new),
     )
 
 
-def _by_tier(model: Any, new: npt.NDArray[np.float32], task: Task) -> Floats:  # noqa: ANN401
+def _by_tier(model: Any, new: npt.NDArray[np.float32], task: BaselineTask) -> Floats:  # noqa: ANN401
     found = np.zeros((len(new), len(task.tiers.names)))
     found[:, model.classes_.astype(int)] = model.predict_proba(new)
     return found

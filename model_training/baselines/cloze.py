@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from model_training.data.dataset import Rows
-from model_training.evaluation.metrics import Floats
+from model_training.data.outcome import Floats
 from model_training.finetuning.bases import resolve_base
 from model_training.pretraining.masking import load_masked_model
 from model_training.runs.progress import track

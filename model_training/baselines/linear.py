@@ -5,8 +5,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model_training.baselines.task import Floats, Task, decisions, nearest_window, numbers, two_classes
+from model_training.baselines.task import BaselineTask, decisions, nearest_window, numbers, two_classes
 from model_training.data.dataset import TrainingSet
+from model_training.data.outcome import Floats
 from ulvspark.model.parts.predictions import Decisions
 
 
@@ -19,7 +20,7 @@ def log_rfm(part: TrainingSet, window: int) -> Floats:
     return np.log1p(np.column_stack([recency, orders, lately, *money, tenure]))
 
 
-def predict(task: Task) -> Decisions:
+def predict(task: BaselineTask) -> Decisions:
     """Logistic regressions of leaving and tier, ridge of log(1 + spend), all on log RFM.
 
     The mean of spend comes back through the smearing factor of Duan (1983), JASA 78 (383).
@@ -27,16 +28,16 @@ def predict(task: Task) -> Decisions:
     window = nearest_window(task)
     known, new = log_rfm(task.train, window), log_rfm(task.target, window)
     churn, tiers = probabilities(task, known, new)
-    ridge = make_pipeline(StandardScaler(), Ridge()).fit(known, np.log1p(task.outcome.spend))
-    smearing = (1 + task.outcome.spend).mean() / np.exp(ridge.predict(known)).mean()
-    value = np.maximum(np.exp(ridge.predict(new)) * smearing - 1, 0) * task.target.scales()
+    ridge = make_pipeline(StandardScaler(), Ridge()).fit(known, np.log1p(task.outcome.spend_in_scales))
+    smearing = (1 + task.outcome.spend_in_scales).mean() / np.exp(ridge.predict(known)).mean()
+    value = np.maximum(np.exp(ridge.predict(new)) * smearing - 1, 0)
     return decisions(value, churn, tiers)
 
 
-def probabilities(task: Task, known: Floats, new: Floats) -> tuple[Floats, Floats]:
+def probabilities(task: BaselineTask, known: Floats, new: Floats) -> tuple[Floats, Floats]:
     """Probabilities (n,) of leaving and (n, K) of the tiers by logistic regression on columns of train and target."""
-    two_classes(task.outcome.churned)
-    leaving = _logistic().fit(known, task.outcome.churned)
+    two_classes(task.outcome.labels["churn"])
+    leaving = _logistic().fit(known, task.outcome.labels["churn"])
     tier = _logistic().fit(known, task.outcome.tier)
     by_tier = np.zeros((len(new), len(task.tiers.names)))
     by_tier[:, tier.classes_] = tier.predict_proba(new)

@@ -3,19 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from model_training.baselines.task import Floats, Task, decisions, numbers, two_classes
+from model_training.baselines.task import BaselineTask, decisions, numbers, two_classes
 from model_training.data.dataset import TrainingSet
+from model_training.data.outcome import Floats
 from ulvspark.model.parts.predictions import Decisions
 
 
-def predict(task: Task) -> Decisions:
-    """The training means of spend, leaving and tier at the user's score; an unseen score gets everyone's."""
-    two_classes(task.outcome.churned)
+def predict(task: BaselineTask) -> Decisions:
+    """The training means of spend, leaving and tier at the user's score, or of everyone if nobody had that score."""
+    two_classes(task.outcome.labels["churn"])
     outcome = task.outcome
     tiers = np.eye(len(task.tiers.names))[outcome.tier]
-    labels = pd.DataFrame(np.column_stack([outcome.spend, outcome.churned, tiers]), index=rfm_score(task.train))
+    labels = pd.DataFrame(
+        np.column_stack([outcome.spend_in_scales, outcome.labels["churn"], tiers]), index=rfm_score(task.train)
+    )
     found = labels.groupby(level=0).mean().reindex(rfm_score(task.target)).fillna(labels.mean()).to_numpy()
-    return decisions(found[:, 0] * task.target.scales(), found[:, 1], found[:, 2:])
+    return decisions(found[:, 0], found[:, 1], found[:, 2:])
 
 
 def rfm_score(part: TrainingSet) -> Floats:

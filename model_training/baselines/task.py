@@ -1,4 +1,4 @@
-"""What a baseline is given: rows whose labels were known on the cut, and the users to predict, without labels."""
+"""The input of a baseline: rows whose labels were known on the cut, and the users to predict, without labels."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,12 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.dataset import TrainingSet, restrict
-from model_training.evaluation.metrics import Outcome
+from model_training.data.outcome import Floats, Outcome
 from ulvspark.contract.schema import LABELS
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.parts.predictions import Decisions
-
-Floats = npt.NDArray[np.float64]
 
 
 class UnfitError(Exception):
@@ -20,7 +18,7 @@ class UnfitError(Exception):
 
 
 @dataclass(frozen=True)
-class Task:
+class BaselineTask:
     """``train`` with labels from origins closed by the cut; ``target`` the users of the cut, stripped of theirs."""
 
     train: TrainingSet
@@ -29,7 +27,7 @@ class Task:
 
     @property
     def outcome(self) -> Outcome:
-        """Of ``train``, spend in platform scales."""
+        """Of ``train``."""
         return self.train.outcome(self.tiers)
 
     @property
@@ -37,12 +35,14 @@ class Task:
         return self.train.meta.protocol.horizon_days
 
 
-def make_task(training_set: TrainingSet, cut: date, tiers: TierSpec) -> Task:
+def make_task(training_set: TrainingSet, cut: date, tiers: TierSpec) -> BaselineTask:
     """Divide ``training_set`` at ``cut``. Nothing that happened on or after the cut is within the task."""
     known = restrict(training_set, cut)
     at_cut = known.rows["as_of_date"].to_numpy() == cut
     target = known.rows[at_cut].drop(columns=[label.name for label in LABELS])
-    return Task(_with_rows(known, ~at_cut), TrainingSet(known.meta, known.version, target, known.populations), tiers)
+    return BaselineTask(
+        _with_rows(known, ~at_cut), TrainingSet(known.meta, known.version, target, known.populations), tiers
+    )
 
 
 def _with_rows(training_set: TrainingSet, chosen: "npt.NDArray[np.bool_]") -> TrainingSet:
@@ -55,7 +55,7 @@ def numbers(part: TrainingSet, *names: str) -> tuple[Floats, ...]:
     return tuple(part.rows[name].to_numpy(np.float64, na_value=np.nan) for name in names)
 
 
-def nearest_window(task: Task) -> int:
+def nearest_window(task: BaselineTask) -> int:
     """The days of the behaviour window that is most like the horizon."""
     return min(task.train.meta.history_spec.windows_days, key=lambda days: abs(days - task.horizon_days))
 
@@ -64,7 +64,7 @@ def two_classes(churned: Floats) -> None:
     """Raises UnfitError where everyone or nobody left in the training windows."""
     if len(np.unique(churned)) < 2:
         raise UnfitError(
-            f"all {len(churned)} training rows have churned = {churned[0]:.0f}, so there is nothing to tell apart"
+            f"all {len(churned)} training rows have churned = {churned[0]:.0f}; two classes are needed to learn from"
         )
 
 
@@ -74,11 +74,11 @@ def decisions(
     tiers: Floats | None = None,
     price_sensitivity: Floats | None = None,
 ) -> Decisions:
-    """What a baseline predicts: mean spend in currency, probability of leaving, (n, K) of the tiers, share."""
-    return Decisions(
-        tier_probabilities=tiers,
-        expected_value=value,
-        expected_value_median=None,
-        churn_probability=churn,
-        price_sensitivity=price_sensitivity,
-    )
+    """What a baseline predicts: mean spend in platform scales, probability of leaving, (n, K) of the tiers, share."""
+    found = {
+        "tier_probabilities": tiers,
+        "expected_value": value,
+        "churn_probability": churn,
+        "price_sensitivity": price_sensitivity,
+    }
+    return {column: values for column, values in found.items() if values is not None}

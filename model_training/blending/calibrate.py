@@ -1,55 +1,63 @@
-"""Fits a calibration to what was predicted of users that nothing was learned from, and to what they did."""
+"""Fits a calibration on held-out users: to what was predicted of them and what they did."""
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logit
 
-from model_training.evaluation.metrics import Floats, Outcome
-from ulvspark.model.network.heads import Spend
+from model_training.data.outcome import Floats, Outcome
+from ulvspark.contract.heads import HEADS, Kind
+from ulvspark.model.network.heads import ZeroInflatedLognormal
 from ulvspark.model.parts.calibration import (
-    SMALLEST,
+    MIN_PROBABILITY,
+    AmountCalibration,
     Calibration,
+    ClassesCalibration,
+    HeadCalibration,
     ProbabilityCalibration,
-    SpendCalibration,
-    TierCalibration,
 )
-from ulvspark.model.parts.predictions import Prediction
+from ulvspark.model.parts.predictions import Predicted, Prediction
 
 SLOPES = (0.05, 20.0)
 LEVEL_DEVIATION = 0.3
-"""How far, as a logarithm, levels are expected to be off: what few users say against it counts for less."""
-
-Labels = Floats
+"""Standard deviation of the prior of the logarithm of a level. With few users the level stays near 1."""
 
 
 def fit_calibration(
     prediction: Prediction, outcome: Outcome, windows: tuple[date, ...], users: int, coverage: float
 ) -> Calibration:
-    """A correction for each head of ``prediction`` (n rows of ``users`` users in ``windows``).
+    """A correction for each head of ``prediction`` that has a known label (n rows of ``users`` users in ``windows``).
 
-    ``coverage`` is the share of users whose spend the interval should hold.
+    ``coverage`` is the share of users whose amount the interval should hold.
     """
-    seen = ~np.isnan(outcome.price_sensitivity)
-    tier, churn, sensitivity = prediction.tier, prediction.churn, prediction.price_sensitivity
-    return Calibration(
-        windows=windows,
-        users=users,
-        tier=None if tier is None else fit_tier(tier, outcome.tier),
-        spend=_fit_spend(prediction, outcome.spend, coverage),
-        churn=None if churn is None else fit_probability(churn, outcome.churned),
-        price_sensitivity=None
-        if sensitivity is None or not seen.any()
-        else fit_probability(sensitivity[seen], outcome.price_sensitivity[seen]),
-    )
+    heads = {
+        head: _fit(HEADS[head].kind, predicted.take(known), outcome.labels[head][known], coverage)
+        for head, predicted in prediction.items()
+        if len(known := np.flatnonzero(~np.isnan(outcome.labels[head])))
+    }
+    return Calibration(windows=windows, users=users, heads=heads)
 
 
-def fit_probability(probability: Floats, label: Labels) -> ProbabilityCalibration:
-    """Least log loss of ``label`` (n,), 0 to 1; a standard normal prior on both numbers keeps few rows sober."""
-    scores = logit(probability.clip(SMALLEST, 1 - SMALLEST))
+def _fit(kind: Kind, predicted: Predicted, label: npt.NDArray[Any], coverage: float) -> HeadCalibration:
+    match kind:
+        case "classes":
+            return fit_classes(predicted.value, label)
+        case "amount":
+            return _fit_amount(predicted, label, coverage)
+        case "count":
+            raise NotImplementedError
+        case "probability" | "share":
+            return fit_probability(predicted.value, label)
+
+
+def fit_probability(probability: Floats, label: Floats) -> ProbabilityCalibration:
+    """Least log loss of ``label`` (n,), 0 to 1; a standard normal prior on both numbers regularises small samples."""
+    scores = logit(probability.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY))
 
     def loss(slope: float, offset: Floats) -> float:
         logits = slope * scores + offset
@@ -59,15 +67,15 @@ def fit_probability(probability: Floats, label: Labels) -> ProbabilityCalibratio
     return ProbabilityCalibration(slope=slope, offset=float(offsets[0]))
 
 
-def fit_tier(probabilities: Floats, tier: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> TierCalibration:
-    """Least log loss of ``tier`` (n,) given ``probabilities`` (n, K), with the same prior."""
-    scores, rows = np.log(probabilities.clip(SMALLEST)), np.arange(len(tier))
+def fit_classes(probabilities: Floats, label: npt.NDArray[np.int64]) -> ClassesCalibration:
+    """Least log loss of class numbers ``label`` (n,) given ``probabilities`` (n, K), with the same prior."""
+    scores, rows = np.log(probabilities.clip(MIN_PROBABILITY)), np.arange(len(label))
 
     def loss(slope: float, offsets: Floats) -> float:
-        return float(-log_softmax(slope * scores + offsets, axis=1)[rows, tier].sum())
+        return float(-log_softmax(slope * scores + offsets, axis=1)[rows, label].sum())
 
     slope, offsets = _fit_line(loss, probabilities.shape[1])
-    return TierCalibration(slope=slope, offsets=tuple(map(float, offsets)))
+    return ClassesCalibration(slope=slope, offsets=tuple(map(float, offsets)))
 
 
 def _fit_line(loss: Callable[[float, Floats], float], size: int) -> tuple[float, Floats]:
@@ -79,51 +87,53 @@ def _fit_line(loss: Callable[[float, Floats], float], size: int) -> tuple[float,
     return float(found.x[0]), found.x[1:]
 
 
-def _fit_spend(prediction: Prediction, spend: Floats, coverage: float) -> SpendCalibration | None:
-    if prediction.spend is None or prediction.value is None:
-        return None
-    found = SpendCalibration(
-        probability=fit_probability(prediction.spend.probability.numpy(), (spend > 0).astype(np.float64)),
-        **_fit_amounts(prediction.spend, spend),
-        level=fit_level(prediction.value, spend),
+def _fit_amount(predicted: Predicted, amount: Floats, coverage: float) -> AmountCalibration:
+    distribution = predicted.distribution
+    assert distribution is not None  # noqa: S101 - every part gives an amount's distribution
+    location, spread = _fit_logarithm(distribution, amount)
+    found = AmountCalibration(
+        probability=fit_probability(distribution.probability.numpy(), (amount > 0).astype(np.float64)),
+        location=location,
+        spread=spread,
+        level=fit_level(predicted.value, amount),
         tail=0.1,
         coverage=coverage,
     )
-    return found.model_copy(update={"tail": fit_tail(found.apply(prediction.spend), spend, coverage)})
+    return found.model_copy(update={"tail": fit_tail(found.correct(distribution), amount, coverage)})
 
 
-def _fit_amounts(distribution: Spend, spend: Floats) -> dict[str, float]:
-    """Mean and deviation of the standardised errors of log spend, of who spends; as if one more row had none."""
-    spends = spend > 0
-    mu, sigma = distribution.mu.numpy()[spends], distribution.sigma.numpy()[spends]
-    errors = np.log(spend[spends]) - mu
+def _fit_logarithm(distribution: ZeroInflatedLognormal, amount: Floats) -> tuple[float, float]:
+    """Mean and deviation of the errors of the logarithm of amounts above 0, as if one more row had no error."""
+    positive = amount > 0
+    mu, sigma = distribution.mu.numpy()[positive], distribution.sigma.numpy()[positive]
+    errors = np.log(amount[positive]) - mu
     location = float(errors.sum() / (len(errors) + 1))
     squares = ((errors - location) / sigma) ** 2
-    return {"location": location, "spread": float(np.sqrt((squares.sum() + 1) / (len(errors) + 1)))}
+    return location, float(np.sqrt((squares.sum() + 1) / (len(errors) + 1)))
 
 
-def fit_level(value: Floats, spend: Floats) -> float:
-    """The factor that brings the sum of ``value`` to that of ``spend``, drawn to 1 as far as few spenders rule it.
+def fit_level(value: Floats, label: Floats) -> float:
+    """The factor that brings the sum of ``value`` to that of ``label``, closer to 1 where few users make up the sum.
 
     The logarithm of the ratio of sums is weighed against a normal prior by its standard error (delta method).
     """
-    ratio = spend.sum() / value.sum()
+    ratio = label.sum() / value.sum()
     if not 0 < ratio < np.inf:
         return 1.0
-    error = np.sqrt(((spend - ratio * value) ** 2).sum()) / spend.sum()
+    error = np.sqrt(((label - ratio * value) ** 2).sum()) / label.sum()
     trust = LEVEL_DEVIATION**2 / (LEVEL_DEVIATION**2 + error**2)
     return float(ratio**trust)
 
 
-def fit_tail(distribution: Spend, spend: Floats, coverage: float) -> float:
+def fit_tail(distribution: ZeroInflatedLognormal, amount: Floats, coverage: float) -> float:
     """The tail left out at either end so that ``coverage`` of the rows lie between the two quantiles.
 
     Split conformal prediction on the distribution itself: each row's score is the widest tail that still holds it. For
     as many new users of the same kind the interval holds at least ``coverage`` on average (Chernozhukov, Wüthrich and
     Zhu 2021, "Distributional conformal prediction", PNAS 118 (48)).
     """
-    below = distribution.cumulative(torch.from_numpy(spend)).numpy()
+    below = distribution.cumulative(torch.from_numpy(amount)).numpy()
     # Zero is within unless the lower end lies above it; the upper end never lies below it.
-    widest = np.where(spend > 0, np.minimum(below, 1 - below), 1 - distribution.probability.numpy())
-    rank = int((1 - coverage) * (len(spend) + 1))
+    widest = np.where(amount > 0, np.minimum(below, 1 - below), 1 - distribution.probability.numpy())
+    rank = int((1 - coverage) * (len(amount) + 1))
     return float(np.sort(widest)[max(rank - 1, 0)].clip(1e-4, 0.4999))

@@ -1,22 +1,18 @@
-"""Rows that no part of a bundle has learned from, and what each part predicts of them."""
+"""What each part of a bundle predicts of rows that no part has learned from."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
-from model_training.data import examples
 from model_training.data.dataset import Rows, TrainingSet
-from model_training.evaluation.metrics import Outcome
+from model_training.data.outcome import Outcome
 from model_training.runs.progress import Progress
 from ulvspark.model.inference.scorer import Scorer
-from ulvspark.model.network.heads import Spend
 from ulvspark.model.parts.blend import Part
 from ulvspark.model.parts.linear import rfm_matrix, rfm_names
-from ulvspark.model.parts.predictions import Array, Prediction
+from ulvspark.model.parts.predictions import Array, Predicted, Prediction
 from ulvspark.model.predictor import Predictor
 
 TEXTS_AT_ONCE = 256
@@ -25,16 +21,19 @@ Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """n rows with what happened (spend in platform scales) and what each part predicts."""
+class HeldOutPredictions:
+    """n rows with what happened and what each part predicts."""
 
     outcome: Outcome
     predictions: dict[Part, Prediction]
 
-    def take(self, chosen: Rows) -> "Unseen":
+    def take(self, rows: Rows) -> "HeldOutPredictions":
         """Some of the rows."""
-        found = {part: take(prediction, chosen) for part, prediction in self.predictions.items()}
-        return Unseen(examples.take(self.outcome, chosen), found)
+        predictions = {
+            part: {head: predicted.take(rows) for head, predicted in prediction.items()}
+            for part, prediction in self.predictions.items()
+        }
+        return HeldOutPredictions(self.outcome.take(rows), predictions)
 
 
 def encode(predictor: Predictor, rows: pd.DataFrame) -> Vectors:
@@ -51,41 +50,24 @@ def encode(predictor: Predictor, rows: pd.DataFrame) -> Vectors:
 
 
 def predict(scorer: Scorer, vectors: Vectors, training_set: TrainingSet, rows: Rows) -> dict[Part, Prediction]:
-    """What each part of ``scorer`` says of ``rows``, whose vectors (n, vector_size) are in the same order."""
-    here = training_set.rows.iloc[rows]
+    """What each part of ``scorer`` predicts of ``rows``, whose vectors (n, vector_size) are in the same order."""
+    table = training_set.rows.iloc[rows]
     places, pieces = [], []
     for population, place in training_set.by_population(rows):
-        numbers = here.iloc[place][list(scorer.history.numbers)]
+        numbers = table.iloc[place][list(scorer.history.numbers)]
         places.append(place)
         pieces.append(scorer.predict(vectors[place], numbers, population))
     order = np.argsort(np.concatenate(places))
-    return {part: _joined([piece[part] for piece in pieces], order) for part in pieces[0]}
+    return {
+        part: {head: Predicted.joined([piece[part][head] for piece in pieces], order) for head in pieces[0][part]}
+        for part in pieces[0]
+    }
 
 
 def rfm(training_set: TrainingSet, rows: Rows) -> Array:
     """``rfm_matrix`` (n, R) of ``rows``, each within the population of its platform and date."""
-    here, spec = training_set.rows.iloc[rows], training_set.meta.history_spec
-    matrix = np.empty((len(here), len(rfm_names(spec))))
+    table, spec = training_set.rows.iloc[rows], training_set.meta.history_spec
+    matrix = np.empty((len(table), len(rfm_names(spec))))
     for population, place in training_set.by_population(rows):
-        matrix[place] = rfm_matrix(here.iloc[place], population, spec)
+        matrix[place] = rfm_matrix(table.iloc[place], population, spec)
     return matrix
-
-
-def take(prediction: Prediction, chosen: Rows) -> Prediction:
-    """The prediction of some rows."""
-    return _joined([prediction], chosen)
-
-
-def _joined(pieces: Sequence[Prediction], chosen: Rows) -> Prediction:
-    def join(arrays: list[Array | None]) -> Array | None:
-        known = [each for each in arrays if each is not None]
-        return np.concatenate(known)[chosen] if known else None
-
-    spends = [each.spend for each in pieces if each.spend is not None]
-    return Prediction(
-        tier=join([each.tier for each in pieces]),
-        value=join([each.value for each in pieces]),
-        spend=Spend(*(torch.cat(column)[chosen] for column in zip(*spends, strict=True))) if spends else None,
-        churn=join([each.churn for each in pieces]),
-        price_sensitivity=join([each.price_sensitivity for each in pieces]),
-    )

@@ -1,38 +1,48 @@
 """Fits the linear part of a bundle: logistic and ridge regression on log recency, frequency and money."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from model_training.evaluation.metrics import Floats, Outcome
-from ulvspark.contract.spec import Head
+from model_training.data.outcome import Floats, Outcome
+from ulvspark.contract.heads import HEADS, Kind
 from ulvspark.model.network.heads import SIGMA_RANGE
-from ulvspark.model.parts.linear import Linear, Regression, statistics
+from ulvspark.model.parts.linear import AmountRegression, Linear, Regression, statistics
 
 
-def fit_linear(rfm: Floats, outcome: Outcome, heads: tuple[Head, ...]) -> Linear:
+def fit_linear(rfm: Floats, outcome: Outcome, heads: tuple[str, ...]) -> Linear:
     """Regressions for ``heads`` from the rows of ``rfm`` (n, R) and the labels of the same rows.
 
-    Every class must occur. The penalty is that of a standard normal prior on each weight, which is about right from
-    fifty rows on.
+    Every class must occur. The penalty is that of a standard normal prior on each weight, which suits fifty rows and
+    more.
     """
     mean, std = statistics(rfm)
     columns = np.nan_to_num((rfm - mean) / std, nan=0.0)
-    spends = outcome.spend > 0
-    log_spend, sigma = _ridge(columns[spends], np.log(outcome.spend[spends])) if "spend" in heads else (None, None)
-    return Linear(
-        mean=tuple(mean),
-        std=tuple(std),
-        tier=_multinomial(columns, outcome.tier) if "tier" in heads else None,
-        spends=_logistic(columns, spends.astype(np.int64)) if "spend" in heads else None,
-        log_spend=log_spend,
-        sigma=sigma,
-        churn=_logistic(columns, outcome.churned.astype(np.int64)) if "churn" in heads else None,
-    )
+    fitted = {head: _fit(HEADS[head].kind, columns, outcome.labels[head]) for head in heads}
+    regressions = {head: regression for head, regression in fitted.items() if regression is not None}
+    return Linear(mean=tuple(mean), std=tuple(std), heads=regressions)
+
+
+def _fit(kind: Kind, columns: Floats, label: npt.NDArray[Any]) -> Regression | AmountRegression | None:
+    match kind:
+        case "classes":
+            return _multinomial(columns, label)
+        case "amount":
+            positive = label > 0
+            log, sigma = _ridge(columns[positive], np.log(label[positive]))
+            return AmountRegression(positive=_logistic(columns, positive.astype(np.int64)), log=log, sigma=sigma)
+        case "count":
+            raise NotImplementedError
+        case "probability":
+            return _logistic(columns, label.astype(np.int64))
+        case "share":
+            return None
 
 
 def _logistic(columns: Floats, label: npt.NDArray[np.int64]) -> Regression:
-    """One row of weights a class, or the logit of the second class where there are two."""
+    """One row of weights a class; where there are two classes, one row for the logit of the second."""
     model = LogisticRegression(max_iter=1000).fit(columns, label)
     return _regression(model.coef_, model.intercept_)
 

@@ -1,92 +1,86 @@
-"""How much each part says: the weights that predicted best on rows that no part has learned from."""
+"""How much each part counts: the weights that predicted best on rows that no part has learned from."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model_training.blending.calibrate import fit_probability
+from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation import weighted
-from model_training.evaluation.metrics import Outcome
-from ulvspark.contract.spec import Head
-from ulvspark.model.parts.blend import NETWORK_ALONE, Part, Weights, blend
+from ulvspark.contract.heads import HEADS, Kind
+from ulvspark.model.parts.blend import NETWORK_ALONE, Part, Weights, blend_head
 from ulvspark.model.parts.predictions import Prediction
 
-SMALLEST = 1e-12
+MIN_PROBABILITY = 1e-12
+"""Probabilities are kept this far from 0 before their logarithm is taken."""
 
 
 def choose_weights(
-    predictions: Mapping[Part, Prediction], outcome: Outcome, heads: tuple[Head, ...], step: float
+    predictions: Mapping[Part, Prediction], outcome: Outcome, heads: tuple[str, ...], step: float
 ) -> Weights:
     """For each head the weights of least loss, of all that are multiples of ``step`` and sum to 1."""
     return {head: _best(head, predictions, outcome, step) for head in heads}
 
 
-def _best(head: Head, predictions: Mapping[Part, Prediction], outcome: Outcome, step: float) -> dict[Part, float]:
-    parts = [part for part, prediction in predictions.items() if _says(prediction, head)]
-    tried = [dict(zip(parts, weights, strict=True)) for weights in simplex(len(parts), round(1 / step))]
-    losses = [loss(head, blend(predictions, {head: weights}), outcome) for weights in tried]
-    return tried[int(np.argmin(losses))]
+def _best(head: str, predictions: Mapping[Part, Prediction], outcome: Outcome, step: float) -> dict[Part, float]:
+    parts = [part for part, prediction in predictions.items() if head in prediction]
+    candidates = [dict(zip(parts, weights, strict=True)) for weights in simplex(len(parts), round(1 / step))]
+    losses = [
+        loss(HEADS[head].kind, blend_head(head, predictions, weights).value, outcome.labels[head])
+        for weights in candidates
+    ]
+    return candidates[int(np.argmin(losses))]
 
 
-def of_who_says(weights: Weights, predictions: Mapping[Part, Prediction]) -> Weights:
-    """``weights`` shared among the parts that say something of a head; where none of them does, the network's alone."""
+def share_among_parts(weights: Weights, predictions: Mapping[Part, Prediction]) -> Weights:
+    """``weights`` rescaled to the parts that predict a head; where none of them does, the network's alone."""
     return {head: _shared(parts, head, predictions) for head, parts in weights.items()}
 
 
-def _shared(parts: dict[Part, float], head: Head, predictions: Mapping[Part, Prediction]) -> dict[Part, float]:
-    heard = {part: weight for part, weight in parts.items() if _says(predictions[part], head)}
-    if len(heard) == len(parts):
+def _shared(parts: dict[Part, float], head: str, predictions: Mapping[Part, Prediction]) -> dict[Part, float]:
+    known = {part: weight for part, weight in parts.items() if head in predictions[part]}
+    if len(known) == len(parts):
         return parts
-    total = sum(heard.values())
-    return {part: weight / total for part, weight in heard.items()} if total else dict(NETWORK_ALONE)
-
-
-def _says(prediction: Prediction, head: Head) -> bool:
-    return getattr(prediction, head) is not None
+    total = sum(known.values())
+    return {part: weight / total for part, weight in known.items()} if total else dict(NETWORK_ALONE)
 
 
 def simplex(size: int, steps: int) -> Iterator[tuple[float, ...]]:
     """All ``size`` shares that are multiples of 1 / ``steps`` and sum to 1, the most even first."""
-    found = [each for each in np.ndindex(*[steps + 1] * size) if sum(each) == steps]
-    yield from (tuple(count / steps for count in each) for each in sorted(found, key=max))
+    counts = [split for split in np.ndindex(*[steps + 1] * size) if sum(split) == steps]
+    yield from (tuple(count / steps for count in split) for split in sorted(counts, key=max))
 
 
-def loss(head: Head, prediction: Prediction, outcome: Outcome) -> float:
-    """What the weights of ``head`` are chosen by; the less the better.
+def loss(kind: Kind, predicted: Floats, label: npt.NDArray[Any]) -> float:
+    """The loss by which the weights of a head of ``kind`` are chosen; lower is better.
 
-    Spend: Spearman and normalised Gini. Tier: log loss. Churn and price sensitivity: log loss once the level is
-    corrected on the same rows, since levels drift and what these two must get right is the order of users; which tier
-    is the likeliest, though, depends on the level.
+    Amounts: Spearman and normalised Gini. Classes: log loss. Probabilities and shares: log loss after the level is
+    corrected on the same rows, because levels drift and only the order of users matters; for classes the level matters
+    too, since it decides which class is the likeliest.
     """
-    match head:
-        case "spend":
-            return -_rank(prediction, outcome)
-        case "tier":
-            return _tier_loss(prediction, outcome)
-        case "churn":
-            return _log_loss(prediction.churn, outcome.churned)
-        case "price_sensitivity":
-            return _log_loss(prediction.price_sensitivity, outcome.price_sensitivity)
+    match kind:
+        case "classes":
+            of_label = predicted[np.arange(len(label)), label]
+            return float(-np.log(of_label.clip(MIN_PROBABILITY)).mean())
+        case "amount":
+            return -_rank_quality(predicted, label)
+        case "count":
+            raise NotImplementedError
+        case "probability" | "share":
+            return _log_loss(predicted, label)
 
 
-def _rank(prediction: Prediction, outcome: Outcome) -> float:
-    assert prediction.value is not None  # noqa: S101 - asked only of heads that are there
-    ones = weighted.ones(len(outcome.spend))
-    statistics = (weighted.spearman, weighted.gini)
-    return float(sum(each(outcome.spend, prediction.value, ones)[0] for each in statistics))
+def _rank_quality(predicted: Floats, amount: Floats) -> float:
+    ones = weighted.ones(len(amount))
+    return float(sum(statistic(amount, predicted, ones)[0] for statistic in (weighted.spearman, weighted.gini)))
 
 
-def _tier_loss(prediction: Prediction, outcome: Outcome) -> float:
-    assert prediction.tier is not None  # noqa: S101 - asked only of heads that are there
-    of_tier = prediction.tier[np.arange(len(outcome.tier)), outcome.tier]
-    return float(-np.log(of_tier.clip(SMALLEST)).mean())
-
-
-def _log_loss(probability: "np.ndarray[tuple[int], np.dtype[np.float64]] | None", label: np.ndarray) -> float:
-    assert probability is not None  # noqa: S101 - asked only of heads that are there
-    seen = ~np.isnan(label)
-    if not seen.any():
+def _log_loss(probability: Floats, label: Floats) -> float:
+    known = ~np.isnan(label)
+    if not known.any():
         return 0.0  # no weights are better than others
-    label, probability = label[seen], probability[seen]
-    p = fit_probability(probability, label).apply(probability).clip(SMALLEST, 1 - SMALLEST)
+    label, probability = label[known], probability[known]
+    p = fit_probability(probability, label).correct(probability).clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return float(-(label * np.log(p) + (1 - label) * np.log1p(-p)).mean())

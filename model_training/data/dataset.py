@@ -1,4 +1,4 @@
-"""The training set as training reads it: from Delta, without Spark, and split by date and by user."""
+"""The training set: read from Delta without Spark, and split by date and by user."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,11 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from model_training.evaluation.metrics import Outcome
+from model_training.data.outcome import Outcome
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.schema import POPULATIONS, TRAINING_SET
+from ulvspark.contract.heads import HEADS, Head
+from ulvspark.contract.schema import LABELS, POPULATIONS, TRAINING_SET
 from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
 from ulvspark.contract.spec import TierSpec
 from ulvspark.contract.tier_bounds import label_tiers
@@ -33,17 +35,17 @@ Rows = npt.NDArray[np.int64]
 
 
 PLATFORM = "platform"
-"""The column of ``TrainingSet.rows`` that tells platforms apart: 0 is home, n the n-th learned from elsewhere."""
+"""The column of ``TrainingSet.rows`` with the number of the platform: 0 is home, n is the n-th of the others."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Another platform that is learned from: what was read of it, and its populations."""
+    """Another platform that is learned from: how its training set was made, and its populations."""
 
     meta: TrainingSetMeta
     version: int
     origins: tuple[date, ...]
-    """The dates that its rows are of."""
+    """The dates of its rows."""
     populations: dict[date, Population]
 
 
@@ -63,9 +65,9 @@ class TrainingSet:
 
     def by_population(self, rows: Rows | None = None) -> Iterator[tuple[Population, Rows]]:
         """Each platform's population on each date, and which of ``rows`` (all where None) are within it."""
-        here = self.rows if rows is None else self.rows.iloc[rows]
-        platforms, dates = here[PLATFORM].to_numpy(), here["as_of_date"].to_numpy()
-        for number, populations in enumerate((self.populations, *(each.populations for each in self.elsewhere))):
+        chosen = self.rows if rows is None else self.rows.iloc[rows]
+        platforms, dates = chosen[PLATFORM].to_numpy(), chosen["as_of_date"].to_numpy()
+        for number, populations in enumerate((self.populations, *(other.populations for other in self.elsewhere))):
             for as_of, population in populations.items():
                 places = np.flatnonzero((platforms == number) & (dates == as_of))
                 if len(places):
@@ -74,35 +76,37 @@ class TrainingSet:
     def scales(self) -> npt.NDArray[np.float64]:
         """(n,) the platform scale on each row's date."""
         scales = np.empty(len(self.rows))
-        for population, here in self.by_population():
-            scales[here] = population.platform_scale
+        for population, places in self.by_population():
+            scales[places] = population.platform_scale
         return scales
 
     def features(self) -> npt.NDArray[np.float32]:
         """(n, F), each row within the population of its platform and date."""
         spec = self.meta.history_spec
         matrix = np.empty((len(self.rows), len(spec.numbers)), dtype=np.float32)
-        for population, here in self.by_population():
-            matrix[here] = feature_matrix(self.rows.iloc[here][list(spec.numbers)], population, spec)
+        for population, places in self.by_population():
+            matrix[places] = feature_matrix(self.rows.iloc[places][list(spec.numbers)], population, spec)
         return matrix
 
     def outcome(self, tiers: TierSpec) -> Outcome:
-        """What the users of all rows did in their windows, spend in platform scales."""
-        spend = self.rows["spend"].to_numpy(np.float64)
-        return Outcome(
-            spend=spend / self.scales(),
-            churned=self.rows["churned"].to_numpy(np.float64),
-            tier=label_tiers(tiers, spend, self.scales()).astype(np.int64),
-            price_sensitivity=self.rows["price_sensitivity"].to_numpy(np.float64, na_value=np.nan),
-        )
+        """What the users of all rows did in their windows."""
+        scales = self.scales()
+        return Outcome({name: self._label(head, tiers, scales) for name, head in HEADS.items()})
+
+    def _label(self, head: Head, tiers: TierSpec, scales: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+        values = self.rows[head.label].to_numpy(np.float64, na_value=np.nan)
+        match head.kind:
+            case "classes":
+                return label_tiers(tiers, values, scales).astype(np.int64)
+            case "amount":
+                return values / scales
+            case "count" | "probability" | "share":
+                return values
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers: to fit, to validate (other users, same dates), and the rows of the cut, which are later.
-
-    The cut's are of the home platform alone.
-    """
+    """Row numbers: to fit on, held out (other users, same dates), and of the cut (a later date, home platform only)."""
 
     fit: Rows
     held_out: Rows
@@ -112,7 +116,7 @@ class Split:
 def read_training_set(warehouse: str) -> TrainingSet:
     """Read ``training_set`` and its populations below ``warehouse``, a folder or ``s3://`` (``s3a://``) address.
 
-    Raises ExpectedError where they are not there or hold numbers that no behaviour has.
+    Raises ExpectedError where they are missing or hold NaN or infinity.
     """
     table = open_table(warehouse, TRAINING_SET)
     meta = _meta(table)
@@ -127,7 +131,7 @@ def read_training_set(warehouse: str) -> TrainingSet:
 
 
 def read_meta(warehouse: str) -> TrainingSetMeta:
-    """How ``training_set`` below ``warehouse`` was made. Raises ExpectedError where it is not there."""
+    """How ``training_set`` below ``warehouse`` was made. Raises ExpectedError where there is none."""
     return _meta(open_table(warehouse, TRAINING_SET))
 
 
@@ -170,8 +174,9 @@ def _read_populations(warehouse: str, meta: TrainingSetMeta) -> dict[date, Popul
 
 
 def _check_numbers(table: pa.Table, meta: TrainingSetMeta) -> None:
-    """Unknown is null; NaN and infinity come from a mistake upstream."""
-    for name in (*meta.history_spec.numbers, "spend", "price_sensitivity"):
+    """Unknown numbers are null; NaN and infinity come from a mistake upstream."""
+    labels = [label.name for label in LABELS if label.type == "DOUBLE"]
+    for name in (*meta.history_spec.numbers, *labels):
         wrong = pc.sum(pc.invert(pc.is_finite(table[name]))).as_py()
         if wrong:
             raise ExpectedError(
@@ -186,7 +191,7 @@ def restrict(training_set: TrainingSet, cut: date) -> TrainingSet:
     """
     dates = {*training_set.meta.protocol.origins_closed_by(cut), cut}
     visible = training_set.rows["as_of_date"].isin(dates) | (training_set.rows[PLATFORM] > 0)
-    populations = {as_of: each for as_of, each in training_set.populations.items() if as_of in dates}
+    populations = {as_of: known for as_of, known in training_set.populations.items() if as_of in dates}
     return replace(training_set, rows=training_set.rows[visible].reset_index(drop=True), populations=populations)
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from model_training.data.dataset import TrainingSet
-from model_training.evaluation.metrics import Outcome
+from model_training.data.outcome import Outcome
 from model_training.runs.progress import track
-from ulvspark.contract.spec import Head, NetworkSpec, TextSpec, TierSpec, Unit
+from ulvspark.contract.spec import NetworkSpec, TextSpec, TierSpec, Unit
 from ulvspark.history.text import event_texts, render
 from ulvspark.model.encoder.batching import Tokens, pad
 from ulvspark.model.encoder.tokenizing import tokenize, tokenize_single
@@ -81,7 +81,7 @@ class Examples:
     features: npt.NDArray[np.float32]
     outcome: Outcome
     texts: Texts | None
-    heads: tuple[Head, ...]
+    heads: tuple[str, ...]
     pooled: Tensor | None = None
 
     @classmethod
@@ -110,20 +110,14 @@ class Examples:
     def batch(self, rows: Sequence[int]) -> dict[str, Any]:
         """The inputs and labels of the network for ``rows``; Trainer's collator."""
         chosen = np.asarray(rows)
-        inputs: dict[str, Any] = {"features": torch.from_numpy(self.features[chosen]), **self._labels(chosen)}
+        labels = {head: _tensor(self.outcome.labels[head][chosen]) for head in self.heads}
+        inputs: dict[str, Any] = {"features": torch.from_numpy(self.features[chosen]), "labels": labels}
         if self.texts is not None:
             inputs["texts"] = self.texts.inputs(self.texts.of_row[chosen], self.pooled)
         return inputs
 
-    def _labels(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
-        labels: dict[Head, npt.NDArray[np.float64] | npt.NDArray[np.int64]] = {
-            "tier": self.outcome.tier, "spend": self.outcome.spend, "churn": self.outcome.churned,
-            "price_sensitivity": self.outcome.price_sensitivity,
-        }  # fmt: skip
-        return {head: _tensor(labels[head][rows]) for head in self.heads}
 
-
-def _tensor(values: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> Tensor:
+def _tensor(values: npt.NDArray[Any]) -> Tensor:
     return torch.from_numpy(values if values.dtype == np.int64 else values.astype(np.float32))
 
 
@@ -154,8 +148,3 @@ def _event_texts(
     placed = events.with_texts(places(keys, events.product), places(keys, events.text))
     tokens = tokenize_single(tokenizer, list(found.values()), spec)
     return EventTexts(tokens, of_row, int(tokenizer.pad_token_id), placed)
-
-
-def take(outcome: Outcome, rows: npt.NDArray[np.int64]) -> Outcome:
-    """The outcome of some rows."""
-    return Outcome(outcome.spend[rows], outcome.churned[rows], outcome.tier[rows], outcome.price_sensitivity[rows])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from model_training.evaluation.metrics import Floats
+from model_training.data.outcome import Floats
 from model_training.evaluation.weighted import ones
 from model_training.runs.progress import Progress
 

@@ -1,4 +1,4 @@
-"""Scores against what happened: figures with intervals, differences to the baselines, segments and curves."""
+"""Scores beside what happened: figures with intervals, differences to baselines and other bundles, segments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from model_training.baselines import LIGHTGBM, Tried
+from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation.bootstrap import DRAWS, Figures, bootstrap, interval
-from model_training.evaluation.measures import MEASURES, Measure, aimed, has, measured
-from model_training.evaluation.metrics import Floats, Outcome
+from model_training.evaluation.measures import INTERVAL, MEASURES, ReportMeasure, aimed, in_currency, measured
 from model_training.evaluation.results import Comparison, Difference, Figure, Segment
-from model_training.evaluation.segments import SMALLEST, outcome_of, scores_of, segments
+from model_training.evaluation.segments import MIN_USERS, Members, scores_of, segments
 from model_training.evaluation.weighted import ones
 from model_training.runs.progress import track
+from ulvspark.contract.heads import HEADS
 from ulvspark.model.parts.predictions import Decisions
 
 BUNDLE = "this bundle"
@@ -22,16 +23,13 @@ BUNDLE = "this bundle"
 IN_SEGMENTS = ("spearman", "gini", "churn_auc", "tier_f1", "total_ratio")
 """Measures that a segment is reported by."""
 
-ABSENT = {
-    "value": "the bundle has neither a spend nor a tier head", "median": "the bundle has no spend head",
-    "interval": "the bundle has no calibration, which its intervals come from", "churn": "the bundle has no churn head",
-    "tier": "the bundle has no tier head", "price_sensitivity": "the bundle has no price sensitivity head",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Contest:
-    """Users of one date: their rows, what they did (spend in currency), and what each model predicted of them."""
+    """Users of one date: their rows, what they did, and what each model predicted of them.
+
+    Amounts, those of the scores too, are in platform scales; figures and curves show them in currency.
+    """
 
     rows: pd.DataFrame
     outcome: Outcome
@@ -40,6 +38,8 @@ class Contest:
     """Other bundles, by name."""
     tried: Tried
     """The baselines."""
+    platform_scale: float
+    """Of the date: what an amount of 1 is in currency."""
     coverage: float | None = None
     """The share of users that intervals were fitted to hold, those of the bundle and all that others have here."""
 
@@ -51,19 +51,22 @@ class Contest:
 def compare(contest: Contest, draws: int = DRAWS) -> tuple[dict[str, dict[str, Figure]], dict[str, Comparison]]:
     """Every measure of every model, and the bundle beside the best baseline and LightGBM, paired by resample."""
     models = {name: partial(measured, contest.outcome, scores) for name, scores in contest.models.items()}
-    found = bootstrap(models, len(contest.rows), draws, progress=True)
-    figures = {model: {name: figure_of(each) for name, each in of.items()} for model, of in found.items()}
-    baselines, others = ({name: found[name] for name in of} for of in (contest.tried.scores, contest.others))
-    ours = {name: each for name, each in found[BUNDLE].items() if not np.isnan(each[0])}
+    in_scales = bootstrap(models, len(contest.rows), draws, progress=True)
+    found = {model: in_currency(values, contest.platform_scale) for model, values in in_scales.items()}
+    figures = {model: {name: figure_of(values) for name, values in by_name.items()} for model, by_name in found.items()}
+    baselines, others = ({model: found[model] for model in models} for models in (contest.tried.scores, contest.others))
+    ours = {name: values for name, values in found[BUNDLE].items() if not np.isnan(values[0])}
     measures = aimed(contest.coverage)
-    return figures, {name: _comparison(name, measures[name], each, baselines, others) for name, each in ours.items()}
+    return figures, {
+        name: _comparison(name, measures[name], values, baselines, others) for name, values in ours.items()
+    }
 
 
 def _comparison(
-    name: str, measure: Measure, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]
+    name: str, measure: ReportMeasure, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]
 ) -> Comparison:
     theirs, bundles = (
-        {model: of[name] for model, of in models.items() if name in of and not np.isnan(of[name][0])}
+        {model: found[name] for model, found in models.items() if name in found and not np.isnan(found[name][0])}
         for models in (baselines, others)
     )
     best = min(theirs, key=lambda model: float(measure.loss(theirs[model][:1])[0]), default=None)
@@ -72,7 +75,7 @@ def _comparison(
         best_baseline=best,
         against_best=None if best is None else _difference(measure, ours, theirs[best]),
         against_lightgbm=_difference(measure, ours, theirs[LIGHTGBM]) if LIGHTGBM in theirs else None,
-        against_others={model: _difference(measure, ours, each) for model, each in bundles.items()},
+        against_others={model: _difference(measure, ours, values) for model, values in bundles.items()},
     )
 
 
@@ -81,7 +84,7 @@ def figure_of(figures: Floats) -> Figure:
     return Figure(None if np.isnan(figures[0]) else float(figures[0]), interval(figures))
 
 
-def _difference(measure: Measure, ours: Floats, theirs: Floats) -> Difference:
+def _difference(measure: ReportMeasure, ours: Floats, theirs: Floats) -> Difference:
     gained = measure.loss(theirs) - measure.loss(ours)
     return Difference(float(gained[0]), interval(gained))
 
@@ -91,56 +94,63 @@ def by_segment(contest: Contest, draws: int = DRAWS) -> tuple[list[Segment], lis
     found: list[Segment] = []
     small: list[str] = []
     for (group, name), members in track(segments(contest.rows).items(), "segments", "segment"):
-        if members.sum() < SMALLEST:
+        if members.sum() < MIN_USERS:
             small.append(f"{group}: {name} ({int(members.sum())} users)")
         else:
             found.append(_segment(group, name, members, contest, draws))
     return found, small
 
 
-def _segment(group: str, name: str, members: "np.typing.NDArray[np.bool_]", contest: Contest, draws: int) -> Segment:
-    outcome = outcome_of(contest.outcome, members)
-    rivals = {name: contest.models[name] for name in (BUNDLE, LIGHTGBM) if name in contest.models}
-    models = {name: partial(_in_segment, outcome, scores_of(scores, members)) for name, scores in rivals.items()}
+def _segment(group: str, name: str, members: Members, contest: Contest, draws: int) -> Segment:
+    outcome = contest.outcome.take(members)
+    rivals = {model: contest.models[model] for model in (BUNDLE, LIGHTGBM) if model in contest.models}
+    models = {model: partial(_in_segment, outcome, scores_of(scores, members)) for model, scores in rivals.items()}
     figures = bootstrap(models, int(members.sum()), draws)
     ours, theirs = figures[BUNDLE], figures.get(LIGHTGBM, {})
     return Segment(
         group=group,
         name=name,
         users=int(members.sum()),
-        mean_spend=float(outcome.spend.mean()),
-        figures={each: figure_of(ours[each]) for each in ours},
+        mean_spend=float((outcome.spend_in_scales * contest.platform_scale).mean()),
+        figures={measure: figure_of(values) for measure, values in ours.items()},
         against_lightgbm={
-            each: _difference(MEASURES[each], ours[each], theirs[each])
-            for each in ours
-            if each in theirs and np.isfinite([ours[each][0], theirs[each][0]]).all()
+            measure: _difference(MEASURES[measure], values, theirs[measure])
+            for measure, values in ours.items()
+            if measure in theirs and np.isfinite([values[0], theirs[measure][0]]).all()
         },
     )
 
 
 def _in_segment(outcome: Outcome, scores: Decisions, weights: Floats) -> Figures:
-    chosen = {name: MEASURES[name] for name in IN_SEGMENTS}
-    return {name: each.of(outcome, scores, weights) for name, each in chosen.items() if has(scores, each.score)}
+    chosen = {name: MEASURES[name] for name in IN_SEGMENTS if MEASURES[name].column in scores}
+    return {name: measure.statistic(outcome, scores, weights) for name, measure in chosen.items()}
 
 
 def undefined(contest: Contest) -> dict[str, str]:
     """Measures that the bundle has no figure for, and why."""
     figures = measured(contest.outcome, contest.bundle, ones(len(contest.rows)))
     reasons: dict[str, str] = {}
-    for name, each in MEASURES.items():
+    for name, measure in MEASURES.items():
         if name not in figures:
-            reasons[each.title] = ABSENT[each.score]
+            reasons[measure.title] = _absent(measure.column)
         elif np.isnan(figures[name][0]):
-            reasons[each.title] = _one_sided(contest.outcome)
+            reasons[measure.title] = _one_sided(contest.outcome)
     return reasons
 
 
+def _absent(column: str) -> str:
+    """Why a bundle does not fill a score column."""
+    if column == INTERVAL:
+        return "the bundle has no calibration, which its intervals come from"
+    return f"the bundle has no head {' or '.join(name for name, head in HEADS.items() if column in head.filled)}"
+
+
 def _one_sided(outcome: Outcome) -> str:
-    churned, seen = outcome.churned, ~np.isnan(outcome.price_sensitivity)
+    churned, price_known = outcome.labels["churn"], ~np.isnan(outcome.labels["price_sensitivity"])
     facts = (
         (churned.all(), "everyone left within the window"),
         (not churned.any(), "nobody left within the window"),
-        (not outcome.spend.any(), "nobody spent anything within the window"),
-        (not seen.any(), "no purchase within the window has a reference price"),
+        (not outcome.spend_in_scales.any(), "nobody spent anything within the window"),
+        (not price_known.any(), "no purchase within the window has a reference price"),
     )
     return "; ".join(text for holds, text in facts if holds) or "all predictions or all outcomes are equal"

@@ -2,76 +2,58 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation import weighted
-from model_training.evaluation.metrics import METRICS, TOP_SHARE, Floats, Outcome, in_top_share, known
+from model_training.evaluation.metrics import METRICS, TOP_SHARE, Metric, Statistic, in_top_share
+from ulvspark.contract.heads import HEADS
+from ulvspark.contract.tier_bounds import likeliest_tier
 from ulvspark.model.parts.predictions import Decisions
 
-Score = Literal["value", "median", "interval", "churn", "tier", "price_sensitivity"]
-
-Statistic = Callable[[Outcome, Decisions, Floats], Floats]
-"""From what happened, what was predicted and weights (draws, n) to (draws,). Amounts are in currency."""
+OfOneColumn = Callable[[Floats, Floats, Floats], Floats]
+"""From a label (n,), its prediction (n,) and weights (draws, n) to (draws,)."""
 
 
 @dataclass(frozen=True)
-class Measure:
-    """``score`` is what it looks at; ``aim`` is the value that is best: infinity where greater is better.
-
-    ``aim`` is NaN where it is the bundle's own (see ``aimed``).
-    """
+class ReportMeasure:
+    """A measure, what it needs and which value of it is best."""
 
     title: str
-    score: Score
+    column: str
+    """The score column that it looks at."""
     aim: float
-    of: Statistic
+    """The best value: infinity where greater is better; NaN where each bundle has its own (see ``aimed``)."""
+    statistic: Statistic
+    is_amount: bool = False
+    """Whether the value is an amount: in platform scales here, in currency in a report."""
 
     def loss(self, values: Floats) -> Floats:
-        """What is the less the better."""
+        """How far from the best; lower is better."""
         return -values if self.aim == np.inf else np.abs(values - self.aim)
 
 
-def has(scores: Decisions, score: Score) -> bool:
-    """Whether ``scores`` hold what a measure looks at."""
-    field = {
-        "value": scores.expected_value, "median": scores.expected_value_median, "interval": scores.expected_value_low,
-        "churn": scores.churn_probability, "tier": scores.tier_probabilities,
-        "price_sensitivity": scores.price_sensitivity,
-    }[score]  # fmt: skip
-    return field is not None
+def _of_training(name: Metric) -> Statistic:
+    statistic = METRICS[name].statistic
+    assert statistic is not None  # noqa: S101 - only the loss has none
+    return statistic
 
 
-def _chosen(
-    name: Literal["spearman", "gini", "churn_auc", "top20_auc", "tier_f1", "price_sensitivity_error"],
-) -> Statistic:
-    found = METRICS[name].of
-    assert found is not None  # noqa: S101 - only the loss has none
-    return found
+def _of(head: str, statistic: OfOneColumn) -> Statistic:
+    """``statistic`` of the label and the first score column of ``head``, over the users whose label is known."""
+    column = HEADS[head].columns[0]
 
-
-def _of_value(statistic: Callable[[Floats, Floats, Floats], Floats]) -> Statistic:
-    """A statistic of (spend, expected value, weights)."""
-    return lambda outcome, scores, weights: statistic(outcome.spend, known(scores.expected_value), weights)
-
-
-def _of_churn(statistic: Callable[[Floats, Floats, Floats], Floats]) -> Statistic:
-    """A statistic of (churned, probability, weights)."""
-    return lambda outcome, scores, weights: statistic(outcome.churned, known(scores.churn_probability), weights)
-
-
-def _of_sensitivity(statistic: Callable[[Floats, Floats, Floats], Floats]) -> Statistic:
-    """A statistic of (label, prediction, weights) over users whose price sensitivity was seen."""
-
-    def over_seen(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-        seen = ~np.isnan(outcome.price_sensitivity)
-        if not seen.any():
+    def over_known(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
+        label, predicted = outcome.labels[head], scores[column]
+        known = ~np.isnan(label)
+        if known.all():
+            return statistic(label, predicted, weights)
+        if not known.any():
             return np.full(len(weights), np.nan)
-        predicted = known(scores.price_sensitivity)[seen]
-        return statistic(outcome.price_sensitivity[seen], predicted, weights[:, seen])
+        return statistic(label[known], predicted[known], weights[:, known])
 
-    return over_seen
+    return over_known
 
 
 def _spenders(spend: Floats, value: Floats, weights: Floats) -> Floats:
@@ -98,8 +80,8 @@ def _square(label: Floats, predicted: Floats, weights: Floats) -> Floats:
     return weighted.mean((label - predicted) ** 2, weights)
 
 
-def _total_ratio(spend: Floats, value: Floats, weights: Floats) -> Floats:
-    return weighted.ratio(weights @ value, weights @ spend)
+def _total_ratio(label: Floats, predicted: Floats, weights: Floats) -> Floats:
+    return weighted.ratio(weights @ predicted, weights @ label)
 
 
 def _average_precision(churned: Floats, probability: Floats, weights: Floats) -> Floats:
@@ -107,23 +89,23 @@ def _average_precision(churned: Floats, probability: Floats, weights: Floats) ->
 
 
 def _median_error(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-    return _absolute(outcome.spend, known(scores.expected_value_median), weights)
+    return _absolute(outcome.spend_in_scales, scores["expected_value_median"], weights)
 
 
 def _tier_distance(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-    predicted = known(scores.tier_probabilities).argmax(axis=1)
+    predicted = likeliest_tier(scores["tier_probabilities"])
     return weighted.mean(np.abs(predicted - outcome.tier).astype(np.float64), weights)
 
 
 def _tier_brier(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-    probabilities = known(scores.tier_probabilities)
+    probabilities = scores["tier_probabilities"]
     actual = np.eye(probabilities.shape[1])[outcome.tier]
     return weighted.mean(((probabilities - actual) ** 2).sum(axis=1), weights)
 
 
 def _tier_calibration(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
     """Mean over tiers of each tier's error; Kull et al. (2019), arXiv 1910.12656, call it classwise."""
-    probabilities = known(scores.tier_probabilities)
+    probabilities = scores["tier_probabilities"]
     errors = [
         weighted.calibration_error((outcome.tier == tier).astype(np.float64), probabilities[:, tier], weights)
         for tier in range(probabilities.shape[1])
@@ -132,48 +114,53 @@ def _tier_calibration(outcome: Outcome, scores: Decisions, weights: Floats) -> F
 
 
 def _coverage(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-    low, high = known(scores.expected_value_low), known(scores.expected_value_high)
-    return weighted.mean(((outcome.spend >= low) & (outcome.spend <= high)).astype(np.float64), weights)
+    spend, low, high = outcome.spend_in_scales, scores["expected_value_low"], scores["expected_value_high"]
+    return weighted.mean(((spend >= low) & (spend <= high)).astype(np.float64), weights)
 
 
 def _width(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-    return weighted.mean(known(scores.expected_value_high) - known(scores.expected_value_low), weights)
+    return weighted.mean(scores["expected_value_high"] - scores["expected_value_low"], weights)
 
 
 GREATER, LESS, ITS_OWN = float("inf"), 0.0, float("nan")
+VALUE, MEDIAN, INTERVAL = "expected_value", "expected_value_median", "expected_value_low"
+CHURN, TIER, PRICE_SHARE = "churn_probability", "tier_probabilities", "price_sensitivity"
 
-MEASURES: dict[str, Measure] = {
-    "spearman": Measure("Spearman, everyone", "value", GREATER, _chosen("spearman")),
-    "spearman_spenders": Measure("Spearman, users who spend", "value", GREATER, _of_value(_spenders)),
-    "gini": Measure("Gini, normalised", "value", GREATER, _chosen("gini")),
-    "top20_auc": Measure("AUC, top 20 % by spend", "value", GREATER, _chosen("top20_auc")),
-    "top20_recall": Measure("Recall, top 20 % by spend", "value", GREATER, _of_value(_recall)),
-    "top20_lift": Measure("Lift of spend, top 20 %", "value", GREATER, _of_value(_lift)),
-    "churn_auc": Measure("AUC, leaving", "churn", GREATER, _chosen("churn_auc")),
-    "churn_precision": Measure("Average precision, leaving", "churn", GREATER, _of_churn(_average_precision)),
-    "churn_brier": Measure("Brier score, leaving", "churn", LESS, _of_churn(_square)),
-    "churn_calibration": Measure("Calibration error, leaving", "churn", LESS, _of_churn(weighted.calibration_error)),
-    "tier_f1": Measure("Macro-F1, tiers", "tier", GREATER, _chosen("tier_f1")),
-    "tier_distance": Measure("Mean distance in tiers", "tier", LESS, _tier_distance),
-    "tier_brier": Measure("Brier score, tiers", "tier", LESS, _tier_brier),
-    "tier_calibration": Measure("Calibration error, tiers", "tier", LESS, _tier_calibration),
-    "mae": Measure("MAE of the mean", "value", LESS, _of_value(_absolute)),
-    "mae_median": Measure("MAE of the median", "median", LESS, _median_error),
-    "rmse": Measure("RMSE", "value", LESS, _of_value(_root_square)),
-    "decile_mape": Measure("MAPE of deciles", "value", LESS, _of_value(weighted.decile_error)),
-    "total_ratio": Measure("Predicted / actual total", "value", 1.0, _of_value(_total_ratio)),
-    "coverage": Measure("Interval coverage", "interval", ITS_OWN, _coverage),
-    "width": Measure("Interval width, mean", "interval", LESS, _width),
-    "price_spearman": Measure(
-        "Spearman, price sensitivity", "price_sensitivity", GREATER, _of_sensitivity(weighted.spearman)
+MEASURES: dict[str, ReportMeasure] = {
+    "spearman": ReportMeasure("Spearman, everyone", VALUE, GREATER, _of_training("spearman")),
+    "spearman_spenders": ReportMeasure("Spearman, users who spend", VALUE, GREATER, _of("spend", _spenders)),
+    "gini": ReportMeasure("Gini, normalised", VALUE, GREATER, _of_training("gini")),
+    "top20_auc": ReportMeasure("AUC, top 20 % by spend", VALUE, GREATER, _of_training("top20_auc")),
+    "top20_recall": ReportMeasure("Recall, top 20 % by spend", VALUE, GREATER, _of("spend", _recall)),
+    "top20_lift": ReportMeasure("Lift of spend, top 20 %", VALUE, GREATER, _of("spend", _lift)),
+    "churn_auc": ReportMeasure("AUC, leaving", CHURN, GREATER, _of_training("churn_auc")),
+    "churn_precision": ReportMeasure("Average precision, leaving", CHURN, GREATER, _of("churn", _average_precision)),
+    "churn_brier": ReportMeasure("Brier score, leaving", CHURN, LESS, _of("churn", _square)),
+    "churn_calibration": ReportMeasure(
+        "Calibration error, leaving", CHURN, LESS, _of("churn", weighted.calibration_error)
     ),
-    "price_sensitivity_error": Measure(
-        "MAE, price sensitivity", "price_sensitivity", LESS, _chosen("price_sensitivity_error")
+    "tier_f1": ReportMeasure("Macro-F1, tiers", TIER, GREATER, _of_training("tier_f1")),
+    "tier_distance": ReportMeasure("Mean distance in tiers", TIER, LESS, _tier_distance),
+    "tier_brier": ReportMeasure("Brier score, tiers", TIER, LESS, _tier_brier),
+    "tier_calibration": ReportMeasure("Calibration error, tiers", TIER, LESS, _tier_calibration),
+    "mae": ReportMeasure("MAE of the mean", VALUE, LESS, _of("spend", _absolute), is_amount=True),
+    "mae_median": ReportMeasure("MAE of the median", MEDIAN, LESS, _median_error, is_amount=True),
+    "rmse": ReportMeasure("RMSE", VALUE, LESS, _of("spend", _root_square), is_amount=True),
+    "decile_mape": ReportMeasure("MAPE of deciles", VALUE, LESS, _of("spend", weighted.decile_error)),
+    "total_ratio": ReportMeasure("Predicted / actual total", VALUE, 1.0, _of("spend", _total_ratio)),
+    "coverage": ReportMeasure("Interval coverage", INTERVAL, ITS_OWN, _coverage),
+    "width": ReportMeasure("Interval width, mean", INTERVAL, LESS, _width, is_amount=True),
+    "price_spearman": ReportMeasure(
+        "Spearman, price sensitivity", PRICE_SHARE, GREATER, _of("price_sensitivity", weighted.spearman)
     ),
-    "price_calibration": Measure(
-        "Calibration error, price sensitivity", "price_sensitivity", LESS, _of_sensitivity(weighted.calibration_error)
+    "price_sensitivity_error": ReportMeasure(
+        "MAE, price sensitivity", PRICE_SHARE, LESS, _of_training("price_sensitivity_error")
     ),
-}
+    "price_calibration": ReportMeasure(
+        "Calibration error, price sensitivity", PRICE_SHARE, LESS,
+        _of("price_sensitivity", weighted.calibration_error),
+    ),
+}  # fmt: skip
 """By name. Price sensitivity is an association with past prices, not the effect of a discount."""
 
 
@@ -183,15 +170,27 @@ LEVELS = (
 )  # fmt: skip
 """Measures that mean nothing where the bundle predicts a window of another length than what happened."""
 
-PRICE = tuple(name for name, each in MEASURES.items() if each.score == "price_sensitivity")
+PRICE = tuple(name for name, measure in MEASURES.items() if measure.column == PRICE_SHARE)
 
 
-def aimed(coverage: float | None) -> dict[str, Measure]:
+def aimed(coverage: float | None) -> dict[str, ReportMeasure]:
     """``MEASURES`` of a bundle whose intervals were fitted to hold the share ``coverage`` of users, if it has any."""
     aim = ITS_OWN if coverage is None else coverage
     return {**MEASURES, "coverage": replace(MEASURES["coverage"], aim=aim)}
 
 
 def measured(outcome: Outcome, scores: Decisions, weights: Floats) -> dict[str, Floats]:
-    """(draws,) of each measure that ``scores`` hold what it needs for; NaN where it is not defined."""
-    return {name: each.of(outcome, scores, weights) for name, each in MEASURES.items() if has(scores, each.score)}
+    """(draws,) of each measure whose column is in ``scores``; NaN where it is not defined.
+
+    Amounts, those of ``scores`` too, are in platform scales.
+    """
+    return {
+        name: measure.statistic(outcome, scores, weights)
+        for name, measure in MEASURES.items()
+        if measure.column in scores
+    }
+
+
+def in_currency(figures: dict[str, Floats], platform_scale: float) -> dict[str, Floats]:
+    """Figures by name of measure, with those that are amounts in currency instead of platform scales."""
+    return {name: values * platform_scale if MEASURES[name].is_amount else values for name, values in figures.items()}

@@ -1,4 +1,4 @@
-"""Which users are looked at apart: new ones, those who ordered once, countries, and how long ago they last bought."""
+"""The segments of users that a report shows: new users, one order or more, countries, time since the last purchase."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,20 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from model_training.evaluation.metrics import Outcome
 from ulvspark.model.parts.predictions import Decisions
 
 NEW_DAYS = 91
 RECENCY_BANDS = (31, 91, 183)
-SMALLEST = 50
+MIN_USERS = 50
 """Users that a segment needs to be reported."""
-COUNTRIES = 5
+MAX_COUNTRIES = 5
 
 Members = npt.NDArray[np.bool_]
 
 
 def segments(rows: pd.DataFrame) -> dict[tuple[str, str], Members]:
-    """Who of ``rows`` (one date of the training set) is in each segment, by group and name."""
+    """(n,) which of ``rows`` (one date of the training set) are in each segment, by group and name."""
     new, orders = rows["tenure_days"] <= NEW_DAYS, rows["orders"]
     found = {
         ("tenure", f"first seen within {NEW_DAYS} days"): new,
@@ -43,27 +42,20 @@ def _recency_bands(days: "pd.Series[float]") -> dict[str, "pd.Series[bool]"]:
 
 
 def _countries(histories: "pd.Series[Any]") -> dict[str, "pd.Series[bool]"]:
-    """The greatest countries and all others together; nothing where there is one country or none is known."""
+    """The largest countries and all others together; nothing where there is one country or none is known."""
     country = histories.map(_country)
     counts = country.value_counts()
-    greatest = counts[counts >= SMALLEST].index[:COUNTRIES]
+    largest = counts[counts >= MIN_USERS].index[:MAX_COUNTRIES]
     if country.nunique() < 2:
         return {}
-    apart = {str(name): country == name for name in greatest}
-    return apart | {"other or unknown": ~country.isin(greatest)}
+    apart = {str(name): country == name for name in largest}
+    return apart | {"other or unknown": ~country.isin(largest)}
 
 
 def _country(history: Mapping[str, Any] | None) -> str | None:
     return dict((history or {}).get("profile") or {}).get("country")
 
 
-def outcome_of(outcome: Outcome, members: Members) -> Outcome:
-    """What the ``members`` did."""
-    return Outcome(
-        outcome.spend[members], outcome.churned[members], outcome.tier[members], outcome.price_sensitivity[members]
-    )
-
-
 def scores_of(scores: Decisions, members: Members) -> Decisions:
     """What was predicted of the ``members``."""
-    return Decisions(**{name: None if each is None else each[members] for name, each in vars(scores).items()})
+    return {name: values[members] for name, values in scores.items()}

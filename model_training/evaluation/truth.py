@@ -1,4 +1,4 @@
-"""Scores beside what only a simulator knows: how far the truth is recovered, and how far the truth itself would get.
+"""Scores beside what only a simulator knows of users: how well they recover it, and how well it predicts what happened.
 
 The truth is the table ``truth`` that ``jobs/simulate.py`` writes beside its events.
 """
@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from model_training.data.dataset import open_table
+from model_training.data.outcome import Floats
 from model_training.evaluation import weighted
 from model_training.evaluation.bootstrap import DRAWS, Figures, bootstrap, interval
 from model_training.evaluation.judge import BUNDLE, Contest, figure_of
-from model_training.evaluation.measures import MEASURES, Measure, has
-from model_training.evaluation.metrics import Floats
+from model_training.evaluation.measures import MEASURES, ReportMeasure
 from model_training.evaluation.results import Difference, KnownTruth, Recovery
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.parts.predictions import Decisions
@@ -27,18 +26,16 @@ RECENCY = "days since the last purchase"
 
 COLUMNS = ("user_id", "visits_per_day", "churn_hazard", "price_elasticity", "latent_value", "left_on")
 
-Score = Literal["churn_probability", "expected_value", "price_sensitivity"]
-
-LABELS = ("churn_auc", "spearman", "gini", "price_spearman")
-"""Measures of what happened that an order of users suffices for."""
+ORDER_MEASURES = ("churn_auc", "spearman", "gini", "price_spearman")
+"""Measures of what happened that only need an order of users."""
 
 
 @dataclass(frozen=True)
 class Latent:
-    """Something latent (n,), and the score that should rise with it."""
+    """Something latent (n,), and the score column that should rise with it."""
 
     title: str
-    score: Score
+    column: str
     values: Floats
 
 
@@ -56,7 +53,7 @@ def read_truth(root: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def oracle(truth: pd.DataFrame, as_of: date, horizon_days: int) -> Decisions:
-    """What who knows the truth expects of the window: an order of users, not amounts.
+    """The expectation of somebody who knows the truth of each user: an order of users, not amounts.
 
     A user who is there on ``as_of`` stays for another (1 - exp(-hazard * horizon)) / hazard days of the window on
     average, and the visits, and what is bought, are in proportion to them.
@@ -64,69 +61,67 @@ def oracle(truth: pd.DataFrame, as_of: date, horizon_days: int) -> Decisions:
     hazard = truth["churn_hazard"].to_numpy(np.float64)
     there = (truth["left_on"] >= as_of).to_numpy(np.float64)
     days = there * -np.expm1(-hazard * horizon_days) / hazard
-    return Decisions(
-        tier_probabilities=None,
-        expected_value=days * truth["latent_value"].to_numpy(np.float64),
-        expected_value_median=None,
-        churn_probability=np.exp(-days * truth["visits_per_day"].to_numpy(np.float64)),
-        price_sensitivity=truth["price_elasticity"].to_numpy(np.float64),
-    )
+    return {
+        "expected_value": days * truth["latent_value"].to_numpy(np.float64),
+        "churn_probability": np.exp(-days * truth["visits_per_day"].to_numpy(np.float64)),
+        "price_sensitivity": truth["price_elasticity"].to_numpy(np.float64),
+    }
 
 
 def recover(contest: Contest, truth: pd.DataFrame, as_of: date, horizon_days: int, draws: int = DRAWS) -> KnownTruth:
-    """Each model's rank correlation with the truth; and measures of what happened, the truth among the models.
+    """Each model's rank correlation with the truth; and measures of what happened, with the truth as one more model.
 
     ``truth`` holds a row a user of ``contest``, in the same order.
     """
     best = oracle(truth, as_of, horizon_days)
-    recency = Decisions(None, None, None, contest.rows["recency_days"].to_numpy(np.float64), None)
-    models = {**contest.models, RECENCY: recency}
+    models = {**contest.models, RECENCY: {"churn_probability": contest.rows["recency_days"].to_numpy(np.float64)}}
     rivals = {*contest.tried.scores, RECENCY}
-    latents = [each for each in _latents(truth, best) if getattr(contest.bundle, each.score) is not None]
-    labels = [MEASURES[name] for name in LABELS if has(contest.bundle, MEASURES[name].score)]
+    latents = [latent for latent in _latents(truth, best) if latent.column in contest.bundle]
+    measures = [MEASURES[name] for name in ORDER_MEASURES if MEASURES[name].column in contest.bundle]
     return KnownTruth(
-        [_recovery(each.title, _correlations(each, models), rivals, len(truth), draws) for each in latents],
-        [_recovery(each.title, _measured(each, {**models, TRUTH: best}, contest), rivals, len(truth), draws)
-         for each in labels],
+        [_recovery(latent.title, _correlations(latent, models), rivals, len(truth), draws) for latent in latents],
+        [_recovery(measure.title, _measured(measure, {**models, TRUTH: best}, contest), rivals, len(truth), draws)
+         for measure in measures],
     )  # fmt: skip
 
 
 def _latents(truth: pd.DataFrame, best: Decisions) -> list[Latent]:
-    found: list[tuple[str, Score, Floats | None]] = [
-        ("churn hazard", "churn_probability", truth["churn_hazard"].to_numpy(np.float64)),
-        ("chance of no visit in the window", "churn_probability", best.churn_probability),
-        ("latent value", "expected_value", truth["latent_value"].to_numpy(np.float64)),
-        ("latent value times days to stay", "expected_value", best.expected_value),
-        ("price elasticity", "price_sensitivity", best.price_sensitivity),
+    return [
+        Latent("churn hazard", "churn_probability", truth["churn_hazard"].to_numpy(np.float64)),
+        Latent("chance of no visit in the window", "churn_probability", best["churn_probability"]),
+        Latent("latent value", "expected_value", truth["latent_value"].to_numpy(np.float64)),
+        Latent("latent value times days to stay", "expected_value", best["expected_value"]),
+        Latent("price elasticity", "price_sensitivity", best["price_sensitivity"]),
     ]
-    return [Latent(title, score, values) for title, score, values in found if values is not None]
 
 
-Curves = Mapping[str, "partial[Figures]"]
+FiguresByModel = Mapping[str, "partial[Figures]"]
+"""By model, the function from weights of the users to its figures."""
 
 
-def _correlations(latent: Latent, models: Mapping[str, Decisions]) -> Curves:
+def _correlations(latent: Latent, models: Mapping[str, Decisions]) -> FiguresByModel:
     def correlation(values: Floats, weights: Floats) -> Figures:
         return {latent.title: weighted.spearman(latent.values, values, weights)}
 
-    scores = {name: getattr(each, latent.score) for name, each in models.items()}
-    return {name: partial(correlation, values) for name, values in scores.items() if values is not None}
+    return {
+        name: partial(correlation, scores[latent.column]) for name, scores in models.items() if latent.column in scores
+    }
 
 
-def _measured(measure: Measure, models: Mapping[str, Decisions], contest: Contest) -> Curves:
+def _measured(measure: ReportMeasure, models: Mapping[str, Decisions], contest: Contest) -> FiguresByModel:
     def statistic(scores: Decisions, weights: Floats) -> Figures:
-        return {measure.title: measure.of(contest.outcome, scores, weights)}
+        return {measure.title: measure.statistic(contest.outcome, scores, weights)}
 
-    return {name: partial(statistic, each) for name, each in models.items() if has(each, measure.score)}
+    return {name: partial(statistic, scores) for name, scores in models.items() if measure.column in scores}
 
 
-def _recovery(title: str, models: Curves, rivals: set[str], users: int, draws: int) -> Recovery:
+def _recovery(title: str, models: FiguresByModel, rivals: set[str], users: int, draws: int) -> Recovery:
     found = {name: figures[title] for name, figures in bootstrap(models, users, draws).items()}
-    defined = {name for name, each in found.items() if np.isfinite(each[0])}
+    defined = {name for name, values in found.items() if np.isfinite(values[0])}
     best = max(defined & rivals, key=lambda name: float(found[name][0]), default=None)
     return Recovery(
         title,
-        {name: figure_of(each) for name, each in found.items()},
+        {name: figure_of(values) for name, values in found.items()},
         best,
         None if best is None or BUNDLE not in defined else _difference(found[BUNDLE] - found[best]),
     )

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from model_training.data.tier_fit import TierFit
 from model_training.evaluation.metrics import METRICS, Metric
 from ulvspark.contract.config import Strict, load_config
-from ulvspark.contract.spec import Head, NetworkSpec, TextSpec
+from ulvspark.contract.heads import HeadName
+from ulvspark.contract.spec import NetworkSpec, TextSpec
 from ulvspark.model.bundle.serving_precision import ServingPrecision
 
 
@@ -129,7 +130,7 @@ class Loss(Strict):
 
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     """A weight for each tier, lowest first; ``balanced`` weighs a rare tier as much as a common one."""
-    head_weights: dict[Head, float] = Field(default_factory=dict)
+    head_weights: dict[HeadName, float] = Field(default_factory=dict)
     """A weight for each head, 1 where not given."""
 
 

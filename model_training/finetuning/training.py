@@ -23,7 +23,7 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from model_training.data.dataset import Rows, Split
-from model_training.data.examples import Examples, take
+from model_training.data.examples import Examples
 from model_training.data.ordering import OrderedTrainer
 from model_training.evaluation.metrics import METRICS, measure
 from model_training.finetuning.config import Optimiser, TrainConfig
@@ -34,9 +34,9 @@ from model_training.runs.folders import latest_checkpoint
 from model_training.runs.trackers import check_trackers
 from model_training.runs.training_progress import TrainingProgress
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import Head, TierSpec
+from ulvspark.contract.spec import TierSpec
 from ulvspark.model.network.network import UserValueNetwork
-from ulvspark.model.parts.predictions import read_outputs
+from ulvspark.model.parts.predictions import predict, to_scores
 
 LOG, WEIGHTS = "log.json", "weights.safetensors"
 
@@ -130,7 +130,7 @@ def _arguments(phase: Phase, config: TrainConfig) -> TrainingArguments:
         phase.folder, phase.optimiser, len(phase.split.fit), phase.precision, config.seed, config.tf32,
         metric_for_best_model=metric,
         greater_is_better=METRICS[metric].better_when_greater,
-        label_names=list(phase.examples.heads),
+        label_names=["labels"],
         report_to=check_trackers(config.trackers),
         run_name=f"{phase.folder.parent.name}-{phase.name}",
         activation_checkpointing=config.gradient_checkpointing and phase.examples.pooled is None,
@@ -151,14 +151,12 @@ def _callbacks(phase: Phase, config: TrainConfig) -> list[TrainerCallback]:
 def _held_out_metrics(
     phase: Phase, held_out: Rows, config: TrainConfig
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    outcome, heads = take(phase.examples.outcome, held_out), config.network.heads
+    outcome, heads = phase.examples.outcome.take(held_out), config.network.heads
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         outputs = prediction.predictions if len(heads) > 1 else (prediction.predictions,)
-        raw: dict[Head, Tensor] = {
-            head: torch.from_numpy(output).double() for head, output in zip(heads, outputs, strict=True)
-        }
-        metrics = measure(outcome, read_outputs(raw, phase.tiers, 1.0), heads)
+        raw = {head: torch.from_numpy(output).double() for head, output in zip(heads, outputs, strict=True)}
+        metrics = measure(outcome, to_scores(predict(raw), phase.tiers, platform_scale=1.0))
         if config.validation.metric not in (*metrics, "loss"):
             raise ExpectedError(
                 f"validation.metric {config.validation.metric} is undefined, since all held-out users did the same or "

@@ -5,7 +5,7 @@ from datetime import date
 
 import numpy as np
 
-from model_training.baselines.task import Task, make_task
+from model_training.baselines.task import BaselineTask, make_task
 from model_training.data import dataset
 from model_training.data.dataset import Rows, TrainingSet
 from model_training.data.tier_fit import TierFit, fit_tiers
@@ -18,7 +18,7 @@ class Sample:
 
     training_set: TrainingSet
     """The rows of both."""
-    task: Task
+    task: BaselineTask
     """The same rows as baselines take them."""
     cut_name: str
     seed: int

@@ -12,8 +12,8 @@ from transformers import set_seed
 from model_training.baselines import cloze, linear, past_spend
 from model_training.baselines.task import decisions
 from model_training.data.dataset import TrainingSet, cut_date
+from model_training.data.outcome import Floats
 from model_training.evaluation.bundle_metrics import score_rows
-from model_training.evaluation.metrics import Floats
 from model_training.evaluation.protocol import check_fits, same_platform
 from model_training.finetuning.config import TrainConfig
 from model_training.finetuning.phases import fit_heads
@@ -22,7 +22,7 @@ from model_training.small_samples.sample import Sample
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import render
-from ulvspark.model.parts.predictions import Decisions, read_outputs
+from ulvspark.model.parts.predictions import Decisions, predict, to_scores
 from ulvspark.model.predictor import Predictor
 
 TREES = {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 5, "lambda_l2": 5.0, "verbosity": -1, "seed": 0}
@@ -94,7 +94,7 @@ def fit_network(sample: Sample, config: TrainConfig, folder: Path) -> Decisions:
     with torch.no_grad():
         outputs = network.cpu().eval()(**task.examples.batch(task.split.cut.tolist()))
     raw = {head: outputs[head].double() for head in config.network.heads}
-    return read_outputs(raw, task.tiers, 1.0)
+    return to_scores(predict(raw), task.tiers, platform_scale=1.0)
 
 
 def small_trees(sample: Sample) -> Decisions:
@@ -106,8 +106,8 @@ def small_trees(sample: Sample) -> Decisions:
         return np.asarray(booster.predict(target))
 
     outcome = sample.task.outcome
-    spend = fit_and_predict("regression", np.log1p(outcome.spend))
-    return decisions(spend, fit_and_predict("binary", outcome.churned))
+    spend = fit_and_predict("regression", np.log1p(outcome.spend_in_scales))
+    return decisions(spend, fit_and_predict("binary", outcome.labels["churn"]))
 
 
 def fill_in_cloze(sample: Sample, base: str, words: Sequence[str], text: TextSpec, epochs: int) -> Decisions:
@@ -125,9 +125,8 @@ def fill_in_cloze(sample: Sample, base: str, words: Sequence[str], text: TextSpe
 
 def mean_rank(one: Decisions, other: Decisions) -> Decisions:
     """The mean rank of a user by the two; amounts and probabilities are lost."""
-
-    def mean(a: Floats | None, b: Floats | None) -> Floats | None:
-        return None if a is None or b is None else np.asarray(rankdata(a) + rankdata(b))
-
-    value = mean(one.expected_value, other.expected_value)
-    return decisions(value, mean(one.churn_probability, other.churn_probability))
+    return {
+        column: np.asarray(rankdata(one[column]) + rankdata(other[column]))
+        for column in ("expected_value", "churn_probability")
+        if column in one and column in other
+    }

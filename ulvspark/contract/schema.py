@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ulvspark.contract.heads import HEADS
+
 MONEY = "DECIMAL(18,4)"
 """Every amount and price. Sums of decimals are exact, so partitioning cannot change them."""
 
@@ -218,7 +220,7 @@ LABELS = (
 )
 """Training labels from [as_of, as_of + horizon). Spend is max(0, net spend) in the warehouse's currency."""
 
-SCORE_COLUMNS = (
+SCORE_COLUMNS = (  # the predictions' columns are those of contract/heads
     Column("user_id", "STRING", True),
     Column("as_of_date", "DATE", True),
     Column("horizon_days", "INT", True),
@@ -226,13 +228,7 @@ SCORE_COLUMNS = (
     Column("ulv_tier", "STRING"),
     Column("raw_tier", "STRING"),
     Column("previous_tier", "STRING"),
-    Column("tier_probabilities", "MAP<STRING, DOUBLE>"),
-    Column("expected_value", "DOUBLE"),
-    Column("expected_value_median", "DOUBLE"),
-    Column("expected_value_low", "DOUBLE"),
-    Column("expected_value_high", "DOUBLE"),
-    Column("churn_probability", "DOUBLE"),
-    Column("price_sensitivity", "DOUBLE"),
+    *(Column(name, head.column_type) for head in HEADS.values() for name in head.columns),
     Column("status", "STRING", True),
     Column("model_version", "STRING", True),
     Column("run_id", "STRING", True),

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.heads import DEFAULT_HEADS, HeadName
 
 
 class HistorySpec(Strict):
@@ -82,10 +83,6 @@ class TierSpec(Strict):
         return self
 
 
-Head = Literal["tier", "spend", "churn", "price_sensitivity"]
-HEADS: tuple[Head, ...] = ("tier", "spend", "churn", "price_sensitivity")
-
-
 Unit = Literal["history", "event"]
 """What the base encoder reads at a time: a user's recent events as one text, or each distinct text of an event."""
 
@@ -120,12 +117,14 @@ class NetworkSpec(Strict):
     dropout: float = Field(0.2, ge=0, lt=1)
     use_text: bool = True
     use_numbers: bool = True
-    heads: tuple[Head, ...] = HEADS
+    heads: tuple[HeadName, ...] = DEFAULT_HEADS
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.heads:
             raise ValueError("name at least one head")
+        if len(set(self.heads)) != len(self.heads):
+            raise ValueError("name each head once")
         if not (self.use_text or self.use_numbers):
-            raise ValueError("use_text and use_numbers are both off, which leaves nothing to read")
+            raise ValueError("use_text and use_numbers are both off, so the network has no input; set one to true")
         return self

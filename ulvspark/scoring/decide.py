@@ -10,24 +10,25 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ulvspark.contract.heads import HEADS
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.packing import rows_from_bytes
 from ulvspark.history.population import Population
 from ulvspark.model.inference.scorer import Scorer
-from ulvspark.model.parts.predictions import Decisions
+from ulvspark.model.parts.predictions import Array, Decisions
 from ulvspark.scoring import workers
 
-PREDICTED = (
-    "expected_value", "expected_value_median", "expected_value_low", "expected_value_high",
-    "churn_probability", "price_sensitivity",
-)  # fmt: skip
+ARROW_TYPES: dict[str, pa.DataType] = {
+    name: pa.list_(pa.float64()) if head.kind == "classes" else pa.float64()
+    for head in HEADS.values()
+    for name in head.columns
+}
+"""What is predicted of a user, by score column."""
 
-DECIDED = (
-    "user_id STRING, has_history BOOLEAN, tier_probabilities ARRAY<DOUBLE>, "
-    + ", ".join(f"{name} DOUBLE" for name in PREDICTED)
-)  # fmt: skip
-
-KINDS = {"tier_probabilities": pa.list_(pa.float64()), **dict.fromkeys(PREDICTED, pa.float64())}
+DECIDED = ", ".join([
+    "user_id STRING", "has_history BOOLEAN",
+    *(f"{name} {'ARRAY<DOUBLE>' if pa.types.is_list(kind) else 'DOUBLE'}" for name, kind in ARROW_TYPES.items()),
+])  # fmt: skip
 
 
 def decide(
@@ -59,9 +60,9 @@ def _decide_batches(batches: Iterator[pa.RecordBatch], bundle: str, population: 
 
 
 def _predict(scorer: Scorer, users: pa.RecordBatch, population: Population) -> dict[str, pa.Array]:
-    """tier_probabilities and ``PREDICTED`` of users with a history."""
+    """The columns of ``ARROW_TYPES`` of users with a history."""
     if not len(users):
-        return {name: pa.nulls(0, kind) for name, kind in KINDS.items()}
+        return _columns({}, 0)
     vectors = np.empty((len(users), 0), np.float32)
     if scorer.decider.spec.use_text:
         vectors = rows_from_bytes(users.column("vector"), np.dtype("<f4"))
@@ -71,12 +72,16 @@ def _predict(scorer: Scorer, users: pa.RecordBatch, population: Population) -> d
 
 
 def _columns(decisions: Decisions, users: int) -> dict[str, pa.Array]:
-    tier = decisions.tier_probabilities
-    columns = {name: getattr(decisions, name) for name in PREDICTED}
-    found = {
-        name: pa.nulls(users, pa.float64()) if values is None else pa.array(values) for name, values in columns.items()
+    """Null in the columns that the bundle has no head for."""
+    return {
+        name: _arrow(decisions[name]) if name in decisions else pa.nulls(users, kind)
+        for name, kind in ARROW_TYPES.items()
     }
-    if tier is None:
-        return {"tier_probabilities": pa.nulls(users, KINDS["tier_probabilities"]), **found}
-    starts = pa.array(np.arange(users + 1) * tier.shape[1], pa.int32())
-    return {"tier_probabilities": pa.ListArray.from_arrays(starts, tier.astype(np.float64).ravel()), **found}
+
+
+def _arrow(values: Array) -> pa.Array:
+    """A column of numbers from (n,), of lists from (n, K)."""
+    if values.ndim == 1:
+        return pa.array(values)
+    starts = pa.array(np.arange(len(values) + 1) * values.shape[1], pa.int32())
+    return pa.ListArray.from_arrays(starts, values.astype(np.float64).ravel())

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.heads import filled_columns
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.scoring.quotas import QuotaRule
@@ -62,19 +63,20 @@ def _check_quotas(quotas: Quotas, margin: float) -> None:
 
 def check_fits(decision: TierDecision, manifest: Manifest) -> None:
     """Raises ExpectedError when the rule names other tiers than the bundle has, or needs a head that it lacks."""
-    bundle, names, heads = f"bundle {manifest.version}", manifest.tiers.names, manifest.network.heads
+    bundle, names = f"bundle {manifest.version}", manifest.tiers.names
+    filled = filled_columns(manifest.network.heads)
     if decision.costs is not None and decision.costs.keys() != set(names):
         raise ExpectedError(
             f"the costs are of the tiers {_listed(decision.costs)}; {bundle} has {_listed(names)}: name each of these"
         )
-    if decision.costs is not None and "tier" not in heads:
+    if decision.costs is not None and "tier_probabilities" not in filled:
         raise ExpectedError(f"costs weigh tier probabilities, which {bundle} does not give; use quotas, or neither")
     if decision.quotas is not None and decision.quotas.keys() != set(names[1:]):
         raise ExpectedError(
             f"the quotas are of the tiers {_listed(decision.quotas)}; {bundle} has {_listed(names)}: name each of "
             f"these but the lowest, {names[0]}, which takes the rest"
         )
-    if decision.quotas is not None and not {"tier", "spend"} & set(heads):
+    if decision.quotas is not None and "expected_value" not in filled:
         raise ExpectedError(f"quotas order users by expected value, which {bundle} does not give; leave them out")
 
 

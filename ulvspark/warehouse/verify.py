@@ -10,20 +10,9 @@ from pyspark.sql import functions as F
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import RefusedError
-from ulvspark.contract.spec import Head
+from ulvspark.contract.heads import HEADS, columns_of, filled_columns
 
 SUM_TOLERANCE = 1e-6
-
-FILLED_BY_HEAD: dict[Head, tuple[str, ...]] = {
-    "tier": ("tier_probabilities", "raw_tier", "ulv_tier", "expected_value"),
-    "spend": ("raw_tier", "ulv_tier", "expected_value", "expected_value_median"),
-    "churn": ("churn_probability",),
-    "price_sensitivity": ("price_sensitivity",),
-}
-"""Columns that a bundle with this head fills for every scored user."""
-
-SHARES = ("churn_probability", "price_sensitivity")
-VALUES = ("expected_value", "expected_value_median", "expected_value_low", "expected_value_high")
 
 
 class VerifyLimits(Strict):
@@ -41,13 +30,13 @@ class VerifyLimits(Strict):
 
 
 def verify(
-    scores: DataFrame, users: int, heads: Sequence[Head], tier_names: Sequence[str], limits: VerifyLimits
+    scores: DataFrame, users: int, heads: Sequence[str], tier_names: Sequence[str], limits: VerifyLimits
 ) -> dict[str, float]:
     """Check re-read ``scores``, which should hold each of ``users`` once; returns the shares of scored users and tiers.
 
     Raises RefusedError naming every check that failed and by how many rows.
     """
-    tiered = "tier" in heads or "spend" in heads
+    tiered = "ulv_tier" in filled_columns(heads)
     faults = _row_faults(heads)
     found = _measure(scores, faults, tier_names if tiered else ())
     shares = _shares(found, tier_names if tiered else ())
@@ -61,27 +50,36 @@ def verify(
     return shares
 
 
-def _row_faults(heads: Sequence[Head]) -> dict[str, Column]:
+def _row_faults(heads: Sequence[str]) -> dict[str, Column]:
     """What may be wrong with a row, in words -> the condition for it."""
     scored = F.col("status") == schema.STATUS_SCORED
-    filled = dict.fromkeys(name for head in heads for name in FILLED_BY_HEAD[head])
     faults = {f"lack {name}": F.col(name).isNull() for name in schema.SCORES.required}
-    faults |= {f"are scored and lack {name}": scored & F.col(name).isNull() for name in filled}
+    faults |= {f"are scored and lack {name}": scored & F.col(name).isNull() for name in filled_columns(heads)}
     faults["have an unknown status"] = ~F.col("status").isin(schema.STATUS_SCORED, schema.STATUS_NO_HISTORY)
     faults["have a tier without a history"] = ~scored & F.col("ulv_tier").isNotNull()
-    faults |= {f"have {name} outside 0 to 1": _outside(F.col(name), 1.0) for name in SHARES}
-    faults |= {f"have {name} below 0 or not finite": _outside(F.col(name), float("inf")) for name in VALUES}
-    low, median, high = (F.col(f"expected_value_{name}") for name in ("low", "median", "high"))
-    faults["have an interval that does not hold the median"] = (low > median) | (median > high)
-    return faults | _probability_faults()
+    for name in columns_of("probability", "share"):
+        faults[f"have {name} outside 0 to 1"] = _outside(F.col(name), 1.0)
+    for name in columns_of("amount", "count"):
+        faults[f"have {name} below 0 or not finite"] = _outside(F.col(name), float("inf"))
+    for head in HEADS.values():
+        if head.kind == "amount":
+            faults |= _interval_faults(*head.columns)
+    for name in columns_of("classes"):
+        faults |= _probability_faults(name)
+    return faults
 
 
-def _probability_faults() -> dict[str, Column]:
-    probabilities = F.map_values("tier_probabilities")
-    total = F.aggregate(probabilities, F.lit(0.0), lambda total, each: total + each)
+def _interval_faults(mean: str, median: str, low: str, high: str) -> dict[str, Column]:
+    outside = (F.col(low) > F.col(median)) | (F.col(median) > F.col(high))
+    return {f"have an interval of {mean} that does not hold the median": outside}
+
+
+def _probability_faults(name: str) -> dict[str, Column]:
+    probabilities = F.map_values(name)
+    total = F.aggregate(probabilities, F.lit(0.0), lambda total, probability: total + probability)
     return {
-        "have a tier probability outside 0 to 1": F.exists(probabilities, lambda each: _outside(each, 1.0)),
-        "have tier probabilities that do not sum to 1": F.abs(total - 1.0) > SUM_TOLERANCE,
+        f"have {name} outside 0 to 1": F.exists(probabilities, lambda probability: _outside(probability, 1.0)),
+        f"have {name} that do not sum to 1": F.abs(total - 1.0) > SUM_TOLERANCE,
     }
 
 

@@ -106,10 +106,10 @@ def test_spark_scores_equal_plain_python_scores_row_by_row(first_night, models, 
     assert len(found) == len(shop.SHOPPERS)
     names = predictor.manifest.tiers.names
     probabilities = [[row.tier_probabilities[name] for name in names] for row in found]
-    np.testing.assert_allclose(probabilities, expected.tier_probabilities, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected["tier_probabilities"], rtol=1e-5, atol=1e-6)
     for name in ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity"):
-        np.testing.assert_allclose([row[name] for row in found], getattr(expected, name), rtol=1e-5, atol=1e-6)
-    assert [row.raw_tier for row in found] == [names[i] for i in expected.tier_probabilities.argmax(axis=1)]
+        np.testing.assert_allclose([row[name] for row in found], expected[name], rtol=1e-5, atol=1e-6)
+    assert [row.raw_tier for row in found] == [names[i] for i in expected["tier_probabilities"].argmax(axis=1)]
     assert len({row.expected_value for row in found}) == len(found)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ulvspark.contract import schema
 from ulvspark.contract.errors import RefusedError
-from ulvspark.contract.spec import HEADS
+from ulvspark.contract.heads import DEFAULT_HEADS
 from ulvspark.warehouse.verify import VerifyLimits, verify
 
 LIMITS = VerifyLimits(min_scored_share=0.5, min_tier_share=0.2, max_tier_share=0.8)
@@ -26,7 +26,7 @@ def scores(spark, *changes):
     return spark.createDataFrame([tuple(map(row.get, schema.SCORES.names)) for row in rows], schema.SCORES.ddl)
 
 
-def refusal(spark, *changes, heads=HEADS, users=None):
+def refusal(spark, *changes, heads=DEFAULT_HEADS, users=None):
     frame = scores(spark, {}, HIGH, *changes)
     with pytest.raises(RefusedError) as refused:
         verify(frame, users or 2 + len(changes), heads, ("low", "high"), LIMITS)
@@ -34,7 +34,7 @@ def refusal(spark, *changes, heads=HEADS, users=None):
 
 
 def test_sound_scores_pass_and_tell_their_shares(spark):
-    shares = verify(scores(spark, {}, HIGH, {}, NO_HISTORY), 4, HEADS, ("low", "high"), LIMITS)
+    shares = verify(scores(spark, {}, HIGH, {}, NO_HISTORY), 4, DEFAULT_HEADS, ("low", "high"), LIMITS)
     assert shares == {"scored_share": 0.75, "tier_share_low": 2 / 3, "tier_share_high": 1 / 3}
 
 
@@ -49,9 +49,12 @@ def test_every_fault_is_named_at_once(spark):
         "have price_sensitivity outside 0 to 1": {"price_sensitivity": float("nan")},
         "have expected_value below 0 or not finite": {"expected_value": float("inf")},
         "have expected_value_median below 0 or not finite": {"expected_value_median": -0.01},
-        "have an interval that does not hold the median": {"expected_value_low": 0.5, "expected_value_high": 9.0},
-        "have a tier probability outside 0 to 1": {"tier_probabilities": {"low": 1.5, "high": -0.5}},
-        "have tier probabilities that do not sum to 1": {"tier_probabilities": {"low": 0.75, "high": 0.24}},
+        "have an interval of expected_value that does not hold the median": {
+            "expected_value_low": 0.5,
+            "expected_value_high": 9.0,
+        },
+        "have tier_probabilities outside 0 to 1": {"tier_probabilities": {"low": 1.5, "high": -0.5}},
+        "have tier_probabilities that do not sum to 1": {"tier_probabilities": {"low": 0.75, "high": 0.24}},
     }
     message = refusal(spark, *faults.values(), *[HIGH] * 5)
     assert [fault for fault in faults if f"1 rows {fault}" not in message] == []

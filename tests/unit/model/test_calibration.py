@@ -1,28 +1,28 @@
 """Calibration: what it corrects, what it leaves alone, and intervals that hold what they say."""
 
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
 import torch
 
-from model_training.blending.calibrate import fit_calibration, fit_level, fit_probability, fit_tail, fit_tier
-from model_training.evaluation.metrics import Outcome
+from model_training.blending.calibrate import fit_calibration, fit_classes, fit_level, fit_probability, fit_tail
+from model_training.data.outcome import Outcome
 from tests import tiny
-from ulvspark.model.network.heads import Spend
+from tests.outcomes import outcome
+from ulvspark.model.network.heads import ZeroInflatedLognormal
 from ulvspark.model.parts.calibration import Calibration
-from ulvspark.model.parts.predictions import Prediction, in_currency
+from ulvspark.model.parts.predictions import Predicted, Prediction, to_scores
 
 WINDOW = (date(2020, 1, 1),)
 
 
-def users(seed: int, n: int) -> tuple[Spend, np.ndarray]:
+def users(seed: int, n: int) -> tuple[ZeroInflatedLognormal, np.ndarray]:
     """A distribution for each of n users, and what each spends by it."""
     dice = np.random.default_rng(seed)
     probability, mu, sigma = dice.uniform(0.05, 0.95, n), dice.normal(0, 1, n), dice.uniform(0.5, 1.2, n)
     spend = (dice.random(n) < probability) * np.exp(dice.normal(mu, sigma))
-    return Spend(*(torch.from_numpy(each) for each in (probability, mu, sigma))), spend
+    return ZeroInflatedLognormal(*(torch.from_numpy(each) for each in (probability, mu, sigma))), spend
 
 
 def tiers(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,9 +45,9 @@ def distorted(truth: np.ndarray) -> np.ndarray:
 
 def test_tier_probabilities_sum_to_one_and_lose_less_on_new_users() -> None:
     truth, tier = tiers(0, 2000)
-    found = fit_tier(distorted(truth), tier)
+    found = fit_classes(distorted(truth), tier)
     new_truth, new_tier = tiers(1, 5000)
-    calibrated = found.apply(distorted(new_truth))
+    calibrated = found.correct(distorted(new_truth))
     np.testing.assert_allclose(calibrated.sum(axis=1), 1, atol=1e-12)
     before, after, best = (log_loss(each, new_tier) for each in (distorted(new_truth), calibrated, new_truth))
     assert after < before - 0.1
@@ -60,21 +60,21 @@ def test_probabilities_are_corrected_and_keep_their_order() -> None:
     label = (dice.random(4000) < truth).astype(float)
     odds = (truth / (1 - truth)) ** 2 * 3
     wrong = odds / (1 + odds)
-    right = fit_probability(wrong, label).apply(wrong)
+    right = fit_probability(wrong, label).correct(wrong)
     np.testing.assert_allclose(right, truth, atol=0.03)
     assert (np.argsort(right, kind="stable") == np.argsort(wrong, kind="stable")).all()
 
 
 def test_extreme_probabilities_and_a_single_class_stay_finite() -> None:
     found = fit_probability(np.array([0.0, 1.0, 0.5]), np.ones(3))
-    assert np.isfinite(found.apply(np.array([0.0, 1.0]))).all()
-    assert np.isfinite(fit_tier(np.eye(3), np.array([1, 1, 1])).apply(np.eye(3))).all()
+    assert np.isfinite(found.correct(np.array([0.0, 1.0]))).all()
+    assert np.isfinite(fit_classes(np.eye(3), np.array([1, 1, 1])).correct(np.eye(3))).all()
 
 
 @pytest.mark.parametrize("wrong", ["right", "narrow", "wide", "shifted"])
 @pytest.mark.parametrize("coverage", [0.8, 0.5])
 def test_intervals_cover_what_they_say_even_of_a_wrong_distribution(wrong: str, coverage: float) -> None:
-    def seen(seed: int, n: int) -> tuple[Spend, np.ndarray]:
+    def seen(seed: int, n: int) -> tuple[ZeroInflatedLognormal, np.ndarray]:
         spend = users(seed, n)[0]
         changed = {"right": {}, "narrow": {"sigma": spend.sigma / 2}, "wide": {"sigma": spend.sigma * 2},
                    "shifted": {"mu": spend.mu + 0.7}}[wrong]  # fmt: skip
@@ -104,32 +104,36 @@ def everything(seed: int, n: int) -> tuple[Prediction, Outcome]:
     truth, tier = tiers(seed, n)
     churned = (np.random.default_rng(seed).random(n) < 1 - spend.probability.numpy()).astype(float)
     sensitivity = np.where(amounts > 0, 0.3, np.nan)
-    prediction = Prediction(
-        distorted(truth), spend.mean().numpy(), spend, 1 - spend.probability.numpy() ** 2, np.full(n, 0.6)
-    )
-    return prediction, Outcome(amounts, churned, tier, sensitivity)
+    prediction = {
+        "tier": Predicted(distorted(truth)),
+        "spend": Predicted(spend.mean().numpy(), spend),
+        "churn": Predicted(1 - spend.probability.numpy() ** 2),
+        "price_sensitivity": Predicted(np.full(n, 0.6)),
+    }
+    return prediction, outcome(n, spend=amounts, churn=churned, tier=tier, price_sensitivity=sensitivity)
 
 
 def test_a_calibration_survives_its_file_and_keeps_the_interval_in_order() -> None:
-    prediction, outcome = everything(6, 800)
-    calibration = fit_calibration(prediction, outcome, WINDOW, 800, 0.8)
+    prediction, happened = everything(6, 800)
+    calibration = fit_calibration(prediction, happened, WINDOW, 800, 0.8)
     assert Calibration.model_validate_json(calibration.model_dump_json()) == calibration
     corrected = calibration.apply(prediction)
-    scores = in_currency(corrected, tiny.facts().tiers, 100.0, calibration.spend.tail)
-    assert (scores.expected_value_low >= 0).all()
-    assert (scores.expected_value_low <= scores.expected_value_median).all()
-    assert (scores.expected_value_median <= scores.expected_value_high).all()
-    np.testing.assert_allclose(corrected.price_sensitivity, 0.3, atol=0.02)
-    assert corrected.churn.mean() == pytest.approx(outcome.churned.mean(), abs=0.02)
-    order = np.argsort(prediction.value)
-    assert (np.argsort(corrected.value) == order).all()
+    scores = to_scores(corrected, tiny.facts().tiers, 100.0)
+    low, median, high = (scores[f"expected_value_{name}"] for name in ("low", "median", "high"))
+    assert (low >= 0).all()
+    assert (low <= median).all()
+    assert (median <= high).all()
+    np.testing.assert_allclose(corrected["price_sensitivity"].value, 0.3, atol=0.02)
+    assert corrected["churn"].value.mean() == pytest.approx(happened.labels["churn"].mean(), abs=0.02)
+    order = np.argsort(prediction["spend"].value)
+    assert (np.argsort(corrected["spend"].value) == order).all()
 
 
 def test_absent_heads_stay_absent() -> None:
-    prediction, outcome = everything(7, 300)
-    alone = replace(prediction, value=None, spend=None, churn=None, price_sensitivity=None)
-    calibration = fit_calibration(alone, outcome, WINDOW, 300, 0.8)
-    assert calibration.spend is calibration.churn is calibration.price_sensitivity is None
-    scores = in_currency(calibration.apply(alone), tiny.facts().tiers, 1.0)
-    assert scores.expected_value_low is scores.churn_probability is None
-    np.testing.assert_allclose(scores.expected_value, scores.tier_probabilities @ [0.1, 1.0, 5.0])
+    prediction, happened = everything(7, 300)
+    alone = {"tier": prediction["tier"]}
+    calibration = fit_calibration(alone, happened, WINDOW, 300, 0.8)
+    assert calibration.heads.keys() == {"tier"}
+    scores = to_scores(calibration.apply(alone), tiny.facts().tiers, 1.0)
+    assert scores.keys() == {"tier_probabilities", "expected_value"}
+    np.testing.assert_allclose(scores["expected_value"], scores["tier_probabilities"] @ [0.1, 1.0, 5.0])

@@ -17,17 +17,17 @@ def ziln(row: torch.Tensor) -> tuple[float, stats.rv_continuous]:
     return 1 / (1 + math.exp(-logit)), stats.lognorm(s=math.log1p(math.exp(raw_sigma)), scale=math.exp(mu))
 
 
-def test_spend_loss_is_the_likelihood() -> None:
+def test_amount_loss_is_the_likelihood() -> None:
     spend = torch.tensor([0.0, 2.5, 0.7], dtype=torch.float64)
     expected = []
     for row, amount in zip(RAW, spend.tolist(), strict=True):
         p, lognormal = ziln(row)
         expected.append(-math.log(1 - p) if amount == 0 else -math.log(p) - lognormal.logpdf(amount))
-    assert heads.spend_loss(RAW, spend).item() == pytest.approx(np.mean(expected))
+    assert heads.amount_loss(RAW, spend).item() == pytest.approx(np.mean(expected))
 
 
-def test_spend_mean_and_quantiles_are_those_of_samples() -> None:
-    dice, spend = np.random.default_rng(0), heads.spend_distribution(RAW)
+def test_amount_mean_and_quantiles_are_those_of_samples() -> None:
+    dice, spend = np.random.default_rng(0), heads.amount_distribution(RAW)
     for number, row in enumerate(RAW):
         p, lognormal = ziln(row)
         samples = lognormal.rvs(400_000, random_state=dice) * (dice.random(400_000) < p)
@@ -38,38 +38,38 @@ def test_spend_mean_and_quantiles_are_those_of_samples() -> None:
             assert found == pytest.approx(np.quantile(samples, q), rel=0.03, abs=1e-9)
 
 
-def test_median_is_zero_where_not_spending_is_likelier() -> None:
-    assert heads.spend_distribution(RAW).quantile(0.5)[1].item() == 0
+def test_median_is_zero_where_an_amount_of_zero_is_likelier() -> None:
+    assert heads.amount_distribution(RAW).quantile(0.5)[1].item() == 0
 
 
 @pytest.mark.parametrize("value", [-1e4, 1e4])
 @pytest.mark.parametrize("spend", [0.0, 1e-9, 1e7])
-def test_spend_stays_finite_far_out(value: float, spend: float) -> None:
+def test_amounts_stay_finite_far_out(value: float, spend: float) -> None:
     raw = torch.full((2, 3), value, requires_grad=True)
-    loss = heads.spend_loss(raw, torch.tensor([spend, spend]))
+    loss = heads.amount_loss(raw, torch.tensor([spend, spend]))
     loss.backward()
     assert loss.isfinite()
     assert raw.grad.isfinite().all()
-    spends = heads.spend_distribution(raw)
+    spends = heads.amount_distribution(raw)
     assert spends.mean().isfinite().all()
     assert spends.quantile(0.99).isfinite().all()
 
 
 def test_loss_and_mean_share_their_clamps() -> None:
     raw = torch.tensor([[9.0, 50.0, 50.0]])
-    _, mu, sigma = heads.spend_parameters(raw)
+    _, mu, sigma = heads.amount_parameters(raw)
     assert (mu.item(), sigma.item()) == (heads.MU_RANGE[1], heads.SIGMA_RANGE[1])
     inside = torch.tensor([[9.0, heads.MU_RANGE[1], math.log(math.expm1(heads.SIGMA_RANGE[1]))]])
     spend = torch.tensor([3.0])
-    found, expected = (heads.spend_distribution(each).mean().item() for each in (raw, inside))
+    found, expected = (heads.amount_distribution(each).mean().item() for each in (raw, inside))
     assert found == pytest.approx(expected, rel=1e-5)
-    assert heads.spend_loss(raw, spend).item() == pytest.approx(heads.spend_loss(inside, spend).item(), rel=1e-5)
+    assert heads.amount_loss(raw, spend).item() == pytest.approx(heads.amount_loss(inside, spend).item(), rel=1e-5)
 
 
-def test_unknown_price_sensitivity_gives_no_gradient() -> None:
+def test_unknown_shares_give_no_gradient() -> None:
     raw = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
     share = torch.tensor([0.25, float("nan"), 1.0])
-    loss = heads.price_sensitivity_loss(raw, share)
+    loss = heads.share_loss(raw, share)
     loss.backward()
     assert raw.grad[1] == 0
     assert raw.grad[0] != 0
@@ -77,9 +77,9 @@ def test_unknown_price_sensitivity_gives_no_gradient() -> None:
     assert loss.item() == pytest.approx(known.item())
 
 
-def test_nothing_known_of_price_sensitivity_is_no_loss() -> None:
+def test_without_a_known_share_there_is_no_loss() -> None:
     raw = torch.tensor([0.5, -1.0], requires_grad=True)
-    loss = heads.price_sensitivity_loss(raw, torch.full((2,), float("nan")))
+    loss = heads.share_loss(raw, torch.full((2,), float("nan")))
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(raw.grad, torch.zeros(2))
@@ -87,8 +87,8 @@ def test_nothing_known_of_price_sensitivity_is_no_loss() -> None:
 
 def test_class_weights_weigh() -> None:
     raw, tier = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
-    plain = heads.head_loss("tier", raw, tier)
-    weighted = heads.head_loss("tier", raw, tier, torch.tensor([0.0, 1.0]))
+    plain = heads.head_loss("classes", raw, tier)
+    weighted = heads.head_loss("classes", raw, tier, torch.tensor([0.0, 1.0]))
     assert weighted.item() == pytest.approx(math.log(2))
     assert plain.item() != pytest.approx(weighted.item())
 
@@ -96,4 +96,4 @@ def test_class_weights_weigh() -> None:
 def test_half_precision_outputs_lose_nothing_in_the_loss() -> None:
     raw = torch.tensor([[0.0, 7.0, 1.0]], dtype=torch.bfloat16)
     spend = torch.tensor([1000.123])
-    assert heads.head_loss("spend", raw, spend).item() == pytest.approx(heads.spend_loss(raw.float(), spend).item())
+    assert heads.head_loss("amount", raw, spend).item() == pytest.approx(heads.amount_loss(raw.float(), spend).item())

@@ -8,7 +8,8 @@ import torch
 
 from tests import tiny
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import HEADS, NetworkSpec
+from ulvspark.contract.heads import DEFAULT_HEADS
+from ulvspark.contract.spec import NetworkSpec
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.text_encoder import pool
 from ulvspark.model.network.network import Decider
@@ -49,23 +50,23 @@ def test_statistics_leave_out_the_unknown_and_the_constant() -> None:
 def test_loss_is_the_sum_over_labelled_heads(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(), tiny_bert).eval()
     numbers = features()
-    whole = network(numbers, texts=TOKENS, **LABELS)
-    assert list(whole) == ["loss", *HEADS]
-    parts = [network(numbers, texts=TOKENS, **{head: label})["loss"] for head, label in LABELS.items()]
+    whole = network(numbers, texts=TOKENS, labels=LABELS)
+    assert list(whole) == ["loss", *DEFAULT_HEADS]
+    parts = [network(numbers, texts=TOKENS, labels={head: label})["loss"] for head, label in LABELS.items()]
     assert whole["loss"].item() == pytest.approx(sum(part.item() for part in parts), rel=1e-5)
     assert "loss" not in network(numbers, texts=TOKENS)
 
 
 def test_every_weight_learns(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(), tiny_bert)
-    network(features(), texts=TOKENS, **LABELS)["loss"].backward()
+    network(features(), texts=TOKENS, labels=LABELS)["loss"].backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 
 
-def test_heads_that_are_absent_leave_their_labels_alone(tiny_bert: Path) -> None:
+def test_labels_without_a_head_are_ignored(tiny_bert: Path) -> None:
     network = tiny.network(tiny.facts(NetworkSpec(unit="history", vector_size=16, heads=("churn",))), tiny_bert)
-    assert list(network(features(), texts=TOKENS, **LABELS)) == ["loss", "churn"]
-    assert "loss" not in network(features(), texts=TOKENS, tier=LABELS["tier"])
+    assert list(network(features(), texts=TOKENS, labels=LABELS)) == ["loss", "churn"]
+    assert "loss" not in network(features(), texts=TOKENS, labels={"tier": LABELS["tier"]})
 
 
 def test_numbers_or_text_alone(tiny_bert: Path) -> None:
@@ -93,7 +94,7 @@ def test_activation_checkpointing_changes_no_gradient(family: str, tmp_path: Pat
             )
             assert network.encoder.backbone.is_activation_checkpointing
         network.zero_grad()
-        network(features(), texts=TOKENS, **LABELS)["loss"].backward()
+        network(features(), texts=TOKENS, labels=LABELS)["loss"].backward()
         gradients.append([weight.grad.clone() for weight in network.parameters() if weight.grad is not None])
     assert len(gradients[0]) == len(gradients[1]) > 10
     assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(*gradients, strict=True))

@@ -10,9 +10,10 @@ import torch
 from tests import tiny
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.heads import DEFAULT_HEADS, HEADS
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec
 from ulvspark.history import numbers, recent_events, text
-from ulvspark.model.bundle import golden_results, golden_users
+from ulvspark.model.bundle import golden_users
 from ulvspark.model.encoder import cpu_engine
 from ulvspark.model.encoder.tokenizing import load_tokenizer
 from ulvspark.model.predictor import Predictor
@@ -62,23 +63,24 @@ def test_scores_do_not_depend_on_company(tiny_bundle: Path, monkeypatch: pytest.
     monkeypatch.setattr(cpu_engine, "PACKED_BATCH_TOKENS", 10**6)
     np.testing.assert_allclose(scorer.encode(USERS.histories), together, atol=1e-5, rtol=0)
     whole = scorer.decide(together, USERS.numbers, USERS.population)
-    for name in set(golden_results.SCORES) - {"expected_value_low", "expected_value_high"}:
+    assert whole.keys() == {name for head in DEFAULT_HEADS for name in HEADS[head].filled} - {"raw_tier", "ulv_tier"}
+    for name in whole:
         one_by_one = [
-            getattr(scorer.decide(together[row : row + 1], USERS.numbers[row : row + 1], USERS.population), name)[0]
+            scorer.decide(together[row : row + 1], USERS.numbers[row : row + 1], USERS.population)[name][0]
             for row in range(len(together))
         ]
-        np.testing.assert_allclose(one_by_one, getattr(whole, name), rtol=1e-5)
+        np.testing.assert_allclose(one_by_one, whole[name], rtol=1e-5)
 
 
 def test_decisions_are_in_their_ranges(tiny_bundle: Path) -> None:
     scorer = Predictor.load(tiny_bundle, threads=1)
     assert torch.get_num_threads() == 1
     scores = scorer.decide(scorer.encode(USERS.histories), USERS.numbers, USERS.population)
-    np.testing.assert_allclose(scores.tier_probabilities.sum(axis=1), 1, atol=1e-12)
-    for share in (scores.churn_probability, scores.price_sensitivity):
+    np.testing.assert_allclose(scores["tier_probabilities"].sum(axis=1), 1, atol=1e-12)
+    for share in (scores["churn_probability"], scores["price_sensitivity"]):
         assert ((share > 0) & (share < 1)).all()
-    assert (scores.expected_value > 0).all()
-    assert (scores.expected_value_median >= 0).all()
+    assert (scores["expected_value"] > 0).all()
+    assert (scores["expected_value_median"] >= 0).all()
 
 
 def test_amounts_follow_the_platforms_scale(tiny_bundle: Path) -> None:
@@ -86,9 +88,9 @@ def test_amounts_follow_the_platforms_scale(tiny_bundle: Path) -> None:
     vectors, platform = scorer.encode(USERS.histories), USERS.population
     doubled = type(platform)(platform.as_of, platform.users, 2 * platform.platform_scale, platform.quantiles)
     one, two = (scorer.decide(vectors, USERS.numbers, each) for each in (platform, doubled))
-    np.testing.assert_allclose(two.expected_value, 2 * one.expected_value)
-    np.testing.assert_allclose(two.expected_value_median, 2 * one.expected_value_median)
-    np.testing.assert_array_equal(two.tier_probabilities, one.tier_probabilities)
+    np.testing.assert_allclose(two["expected_value"], 2 * one["expected_value"])
+    np.testing.assert_allclose(two["expected_value_median"], 2 * one["expected_value_median"])
+    np.testing.assert_array_equal(two["tier_probabilities"], one["tier_probabilities"])
 
 
 def test_without_text(tiny_bert: Path, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_without_text(tiny_bert: Path, tmp_path: Path) -> None:
     assert vectors.shape == (20, 0)
     assert scorer.reader is None
     scores = scorer.decide(vectors, USERS.numbers, USERS.population)
-    assert len(np.unique(scores.churn_probability)) == 20
+    assert len(np.unique(scores["churn_probability"])) == 20
     scorer.self_test()
 
 
@@ -108,20 +110,20 @@ def test_without_numbers(tiny_bert: Path, tmp_path: Path) -> None:
     vectors = scorer.encode(USERS.histories)
     scores = scorer.decide(vectors, USERS.numbers, USERS.population)
     unknown = scorer.decide(vectors, USERS.numbers * np.nan, USERS.population)
-    np.testing.assert_array_equal(scores.churn_probability, unknown.churn_probability)
+    np.testing.assert_array_equal(scores["churn_probability"], unknown["churn_probability"])
     scorer.self_test()
 
 
-def test_a_single_head_gives_the_rest_as_none(tiny_bert: Path, tmp_path: Path) -> None:
+def test_a_single_head_gives_its_columns_alone(tiny_bert: Path, tmp_path: Path) -> None:
     scorer = predictor(tmp_path / "b", tiny_bert, NetworkSpec(unit="history", vector_size=16, heads=("tier",)))
     scores = scorer.decide(scorer.encode(USERS.histories), USERS.numbers, USERS.population)
-    assert scores.churn_probability is scores.price_sensitivity is scores.expected_value_median is None
-    expected = scores.tier_probabilities @ [0.1, 1.0, 5.0] * USERS.population.platform_scale
-    np.testing.assert_allclose(scores.expected_value, expected)
+    assert scores.keys() == {"tier_probabilities", "expected_value"}
+    expected = scores["tier_probabilities"] @ [0.1, 1.0, 5.0] * USERS.population.platform_scale
+    np.testing.assert_allclose(scores["expected_value"], expected)
     scorer.self_test()
     churn = predictor(tmp_path / "c", tiny_bert, NetworkSpec(unit="history", vector_size=16, heads=("churn",)))
     scores = churn.decide(churn.encode(USERS.histories), USERS.numbers, USERS.population)
-    assert scores.tier_probabilities is scores.expected_value is None
+    assert scores.keys() == {"churn_probability"}
     churn.self_test()
 
 
@@ -172,7 +174,7 @@ def test_empty_input_is_no_special_case(tiny_bundle: Path) -> None:
     scorer = Predictor.load(tiny_bundle)
     vectors = scorer.encode([])
     assert vectors.shape == (0, 16)
-    assert len(scorer.decide(vectors, USERS.numbers[:0], USERS.population).expected_value) == 0
+    assert len(scorer.decide(vectors, USERS.numbers[:0], USERS.population)["expected_value"]) == 0
 
 
 def test_gpt_like_bases_score_too(tmp_path: Path) -> None:

@@ -13,21 +13,22 @@ from model_training.blend import blend_bundle, weights_of
 from model_training.blend import main as blend_main
 from model_training.blending.config import BlendConfig
 from model_training.blending.renewal import calibration_windows
-from model_training.blending.weights import choose_weights, of_who_says, simplex
+from model_training.blending.weights import choose_weights, share_among_parts, simplex
 from model_training.data.dataset import TrainingSet, held_out, read_training_set
-from model_training.evaluation.metrics import Outcome
 from model_training.recalibrate import main as recalibrate_main
 from model_training.recalibrate import recalibrate_bundle
 from tests import tiny
 from tests import training_set as made
+from tests.outcomes import outcome
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.spec import HEADS, NetworkSpec
-from ulvspark.model.bundle import golden_results, golden_users
+from ulvspark.contract.heads import DEFAULT_HEADS, HEADS
+from ulvspark.contract.spec import NetworkSpec
+from ulvspark.model.bundle import golden_users
 from ulvspark.model.bundle.manifest import read_manifest
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.parts.blend import Weights, blend
-from ulvspark.model.parts.predictions import Decisions, Prediction
+from ulvspark.model.parts.predictions import Decisions, Predicted
 from ulvspark.model.predictor import Predictor
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +36,7 @@ CONFIG = load_config(BlendConfig, ROOT / "conf/blend.yaml", ["trees.max_rounds=2
 PROTOCOL = made.PROTOCOL
 USERS = golden_users.make_users(made.SPEC)
 PEOPLE = 300
+SCORES = tuple(name for head in DEFAULT_HEADS for name in HEADS[head].columns)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,8 @@ def saved(folder: Path, base: Path, network: NetworkSpec | None = None, cut: str
 
 
 EVEN = {
-    head: {"network": 0.5, "gbm": 0.25, "linear": 0.25} if head != "price_sensitivity" else {"network": 0.5, "gbm": 0.5}
-    for head in HEADS
+    **{head: {"network": 0.5, "trees": 0.25, "linear": 0.25} for head in ("tier", "spend", "churn")},
+    "price_sensitivity": {"network": 0.5, "trees": 0.5},
 }
 
 
@@ -78,51 +80,52 @@ def decide(scorer: Predictor, rows: slice = slice(None)) -> Decisions:
 
 
 def test_even_weights_give_the_mean() -> None:
-    one = Prediction(churn=np.array([0.2, 0.4]), tier=np.array([[0.5, 0.5], [1, 0]]))
-    two = Prediction(churn=np.array([0.6, 0.4]), tier=np.array([[0.1, 0.9], [0, 1]]))
-    mean = blend({"network": one, "gbm": two}, {head: {"network": 0.5, "gbm": 0.5} for head in HEADS})
-    np.testing.assert_allclose(mean.churn, [0.4, 0.4])
-    np.testing.assert_allclose(mean.tier, [[0.3, 0.7], [0.5, 0.5]])
-    alone = blend({"network": one, "gbm": two}, {})
-    np.testing.assert_array_equal(alone.churn, one.churn)
-    assert alone.value is alone.spend is None
+    one = {"churn": Predicted(np.array([0.2, 0.4])), "tier": Predicted(np.array([[0.5, 0.5], [1, 0]]))}
+    two = {"churn": Predicted(np.array([0.6, 0.4])), "tier": Predicted(np.array([[0.1, 0.9], [0, 1]]))}
+    mean = blend({"network": one, "trees": two}, {head: {"network": 0.5, "trees": 0.5} for head in DEFAULT_HEADS})
+    np.testing.assert_allclose(mean["churn"].value, [0.4, 0.4])
+    np.testing.assert_allclose(mean["tier"].value, [[0.3, 0.7], [0.5, 0.5]])
+    alone = blend({"network": one, "trees": two}, {})
+    np.testing.assert_array_equal(alone["churn"].value, one["churn"].value)
+    assert alone.keys() == {"churn", "tier"}
 
 
 def test_a_bundle_serves_the_calibrated_mean_of_its_parts(blended: Path) -> None:
     scorer = Predictor.load(blended).scorer
     vectors = np.empty((len(USERS.numbers), 0), np.float32)
     parts = scorer.predict(vectors, USERS.numbers, USERS.population)
-    assert set(parts) == {"network", "gbm", "linear"}
-    mean = 0.5 * parts["network"].value + 0.25 * parts["gbm"].value + 0.25 * parts["linear"].value
+    assert set(parts) == {"network", "trees", "linear"}
+    spend = {part: prediction["spend"].value for part, prediction in parts.items()}
+    mean = 0.5 * spend["network"] + 0.25 * spend["trees"] + 0.25 * spend["linear"]
     served = scorer.decide(vectors, USERS.numbers, USERS.population)
-    level = scorer.parts.calibration.spend.level
-    np.testing.assert_allclose(served.expected_value, level * mean * USERS.population.platform_scale)
-    np.testing.assert_allclose(served.tier_probabilities.sum(axis=1), 1, atol=1e-12)
-    assert (served.expected_value_low <= served.expected_value_median).all()
-    assert (served.expected_value_median <= served.expected_value_high).all()
+    level = scorer.parts.calibration.heads["spend"].level
+    np.testing.assert_allclose(served["expected_value"], level * mean * USERS.population.platform_scale)
+    np.testing.assert_allclose(served["tier_probabilities"].sum(axis=1), 1, atol=1e-12)
+    assert (served["expected_value_low"] <= served["expected_value_median"]).all()
+    assert (served["expected_value_median"] <= served["expected_value_high"]).all()
 
 
 def test_a_blended_bundle_tests_itself_and_does_not_depend_on_company(blended: Path) -> None:
     scorer = Predictor.load(blended, threads=1)
     scorer.self_test()
     whole = decide(scorer)
-    for name in golden_results.SCORES:
-        one_by_one = [getattr(decide(scorer, slice(row, row + 1)), name)[0] for row in range(len(USERS.numbers))]
-        np.testing.assert_allclose(one_by_one, getattr(whole, name), rtol=1e-5)
+    for name in SCORES:
+        one_by_one = [decide(scorer, slice(row, row + 1))[name][0] for row in range(len(USERS.numbers))]
+        np.testing.assert_allclose(one_by_one, whole[name], rtol=1e-5)
     nobody = decide(scorer, slice(0, 0))
-    assert nobody.tier_probabilities.shape == (0, 3)
-    assert len(nobody.expected_value_high) == 0
+    assert nobody["tier_probabilities"].shape == (0, 3)
+    assert len(nobody["expected_value_high"]) == 0
 
 
 def test_copied_by_way_of_a_store_it_scores_the_same(blended: Path, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "models"))
     version = store.publish(blended)
     one, two = (decide(Predictor.load(folder)) for folder in (blended, store.fetch(version, tmp_path / "x")))
-    for name in golden_results.SCORES:
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    for name in SCORES:
+        np.testing.assert_array_equal(one[name], two[name])
 
 
-@pytest.mark.parametrize("name", ["gbm/tier.txt", "gbm/spread.json", "linear.json", "calibration.json"])
+@pytest.mark.parametrize("name", ["trees/tier.txt", "trees/spread.json", "linear.json", "calibration.json"])
 def test_a_flipped_byte_is_noticed(blended: Path, tmp_path: Path, name: str) -> None:
     copied = shutil.copytree(blended, tmp_path / "copied")
     content = bytearray((copied / name).read_bytes())
@@ -136,7 +139,8 @@ def test_self_test_covers_the_parts(blended: Path) -> None:
     scorer = Predictor.load(blended)
     parts = scorer.scorer.parts
     calibration = parts.calibration
-    moved = calibration.model_copy(update={"churn": calibration.churn.model_copy(update={"offset": 3.0})})
+    churn = calibration.heads["churn"].model_copy(update={"offset": 3.0})
+    moved = calibration.model_copy(update={"heads": {**calibration.heads, "churn": churn}})
     scorer.scorer = replace(scorer.scorer, parts=replace(parts, calibration=moved))
     with pytest.raises(ExpectedError, match="has another churn_probability"):
         scorer.self_test()
@@ -156,9 +160,9 @@ def test_without_lightgbm_one_sentence_says_what_to_install(
 def test_the_card_and_the_manifest_say_how_it_is_blended(blended: Path) -> None:
     manifest = read_manifest(blended)
     assert manifest.blend == EVEN
-    assert {"validation_spearman", "gbm_validation_spearman", "validation_coverage"} <= set(manifest.metrics)
+    assert {"validation_spearman", "trees_validation_spearman", "validation_coverage"} <= set(manifest.metrics)
     assert "| churn | 0.5 | 0.25 | 0.25 |" in (blended / "README.md").read_text().replace(
-        "the probability of leaving", "churn"
+        "probability of leaving", "churn"
     )
 
 
@@ -167,7 +171,7 @@ def test_trees_are_the_same_every_time(blended: Path, tiny_bert: Path, tmp_path:
     assert read_manifest(tmp_path / "b").files == read_manifest(blended).files
 
 
-def test_weights_go_to_who_knows_and_parts_without_a_say_are_left_out(
+def test_weights_go_to_parts_that_have_learned_and_parts_without_weight_are_left_out(
     tiny_bert: Path, tmp_path: Path, data: TrainingSet
 ) -> None:
     """The network is random here; the trees and the linear model have learned."""
@@ -175,9 +179,9 @@ def test_weights_go_to_who_knows_and_parts_without_a_say_are_left_out(
     for head in ("spend", "churn", "tier"):
         assert found.blend[head]["network"] <= 0.25
     assert found.metrics["validation_churn_auc"] > found.metrics["network_validation_churn_auc"] + 0.1
-    alone = {head: {"network": 1.0} for head in HEADS}
+    alone = {head: {"network": 1.0} for head in DEFAULT_HEADS}
     kept = blend_bundle(tmp_path / "a", tmp_path / "c", data, "validation", CONFIG, alone)
-    assert not any(name.startswith(("gbm", "linear")) for name in kept.files)
+    assert not any(name.startswith(("trees", "linear")) for name in kept.files)
     assert "calibration.json" in kept.files
 
 
@@ -191,39 +195,38 @@ def test_without_a_known_price_sensitivity_that_head_is_the_networks(
     some = replace(data, rows=data.rows.assign(price_sensitivity=known))
     found = blend_bundle(saved(tmp_path / "a", tiny_bert), tmp_path / "b", some, "validation", CONFIG, given)
     assert found.blend["price_sensitivity"] == {"network": 1.0}
-    assert found.blend["churn"].keys() == {"network", "gbm", "linear"}
+    assert found.blend["churn"].keys() == {"network", "trees", "linear"}
     assert np.isfinite(list(found.metrics.values())).all()
     served = Predictor.load(tmp_path / "b")
     served.self_test()
     assert not any("price_sensitivity" in name for name in found.files)
-    assert served.scorer.parts.calibration.price_sensitivity is None
+    assert "price_sensitivity" not in served.scorer.parts.calibration.heads
 
 
 def test_weights_without_labels_to_choose_by_are_even() -> None:
-    outcome = Outcome(np.ones(2), np.ones(2), np.zeros(2, int), np.full(2, np.nan))
-    says = Prediction(price_sensitivity=np.array([0.1, 0.9]))
-    found = choose_weights({"network": says, "gbm": says}, outcome, ("price_sensitivity",), 0.25)
-    assert found == {"price_sensitivity": {"network": 0.5, "gbm": 0.5}}
+    same = {"price_sensitivity": Predicted(np.array([0.1, 0.9]))}
+    found = choose_weights({"network": same, "trees": same}, outcome(2), ("price_sensitivity",), 0.25)
+    assert found == {"price_sensitivity": {"network": 0.5, "trees": 0.5}}
 
 
-def test_weights_are_shared_among_the_parts_that_say_something() -> None:
-    says, nothing = Prediction(churn=np.array([0.5])), Prediction()
-    weights = {"churn": {"network": 0.2, "gbm": 0.6, "linear": 0.2}}
-    found = of_who_says(weights, {"network": says, "gbm": nothing, "linear": says})
+def test_weights_are_shared_among_the_parts_that_predict_a_head() -> None:
+    some, nothing = {"churn": Predicted(np.array([0.5]))}, {}
+    weights = {"churn": {"network": 0.2, "trees": 0.6, "linear": 0.2}}
+    found = share_among_parts(weights, {"network": some, "trees": nothing, "linear": some})
     assert found == {"churn": {"network": 0.5, "linear": 0.5}}
-    trees_alone = {"churn": {"network": 0.0, "gbm": 1.0}}
-    assert of_who_says(trees_alone, {"network": says, "gbm": nothing}) == {"churn": {"network": 1.0}}
+    trees_alone = {"churn": {"network": 0.0, "trees": 1.0}}
+    assert share_among_parts(trees_alone, {"network": some, "trees": nothing}) == {"churn": {"network": 1.0}}
 
 
 def test_weights_are_shares() -> None:
     tried = list(simplex(3, 4))
     assert len(tried) == len(set(tried)) == 15
     assert all(sum(each) == 1 for each in tried)
-    outcome = Outcome(np.ones(4), np.array([0.0, 1, 0, 1]), np.zeros(4, int), np.full(4, np.nan))
-    right, wrong = (Prediction(churn=np.array(churn)) for churn in ([0.1, 0.9, 0.1, 0.9], [0.9, 0.1, 0.9, 0.1]))
-    assert choose_weights({"network": wrong, "gbm": right}, outcome, ("churn",), 0.25)["churn"] == {
+    left = outcome(4, churn=np.array([0.0, 1, 0, 1]))
+    right, wrong = ({"churn": Predicted(np.array(churn))} for churn in ([0.1, 0.9, 0.1, 0.9], [0.9, 0.1, 0.9, 0.1]))
+    assert choose_weights({"network": wrong, "trees": right}, left, ("churn",), 0.25)["churn"] == {
         "network": 0,
-        "gbm": 1,
+        "trees": 1,
     }
 
 

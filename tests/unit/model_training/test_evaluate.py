@@ -12,22 +12,25 @@ from scipy.optimize import OptimizeResult
 from model_training import evaluate
 from model_training.baselines import LIGHTGBM, Tried, bgnbd, boosting
 from model_training.blending.renewal import facts_of
+from model_training.data.dataset import read_training_set
 from model_training.evaluation import judge
 from model_training.evaluation.bootstrap import bootstrap, interval
+from model_training.evaluation.bundle_metrics import score_rows
 from model_training.evaluation.judge import BUNDLE, Contest, compare
 from model_training.evaluation.measures import MEASURES, measured
-from model_training.evaluation.metrics import Outcome
 from model_training.evaluation.segments import segments
 from model_training.evaluation.weighted import ones
 from tests import tiny, training_set
+from tests.outcomes import outcome as outcomes
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import NetworkSpec, TierSpec
 from ulvspark.model.bundle import bundle
 from ulvspark.model.bundle.manifest import read_manifest
 from ulvspark.model.bundle.store import open_store
-from ulvspark.model.parts.calibration import Calibration, ProbabilityCalibration, SpendCalibration
+from ulvspark.model.parts.calibration import AmountCalibration, Calibration, ProbabilityCalibration
 from ulvspark.model.parts.parts import Parts
 from ulvspark.model.parts.predictions import Decisions
+from ulvspark.model.predictor import Predictor
 
 HEADINGS = (
     "In short", "Who brings the money", "Predicted and actual spend", "Value tiers", "Who leaves",
@@ -183,15 +186,20 @@ def contest(strong: float, weak: float, users: int = 2000) -> Contest:
     """Two models that see spend through noise of these sizes; the first is the bundle, the second 'LightGBM'."""
     dice = np.random.default_rng(2)
     spend = np.where(dice.random(users) < 0.5, 0, dice.lognormal(0, 1, users))
-    outcome = Outcome(spend, (spend == 0).astype(float), (spend > 1).astype(np.int64), np.full(users, np.nan))
+    outcome = outcomes(users, spend=spend, churn=(spend == 0).astype(float), tier=spend > 1)
 
     def scores(noise: float) -> Decisions:
         value = np.maximum(spend + dice.normal(0, noise, users), 0)
         churn = 1 / (1 + value)
-        return Decisions(np.column_stack([churn, 1 - churn]), value, value, churn, None)
+        return {
+            "tier_probabilities": np.column_stack([churn, 1 - churn]),
+            "expected_value": value,
+            "expected_value_median": value,
+            "churn_probability": churn,
+        }
 
     rows = training_set.frame(users=1).iloc[[0] * users]
-    return Contest(rows, outcome, scores(strong), {}, Tried({LIGHTGBM: scores(weak)}, {}))
+    return Contest(rows, outcome, scores(strong), {}, Tried({LIGHTGBM: scores(weak)}, {}), platform_scale=1.0)
 
 
 def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_not():
@@ -210,12 +218,12 @@ def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_not():
 
 def test_the_interval_of_a_mean_is_the_normal_one_and_pairing_narrows_differences():
     made = contest(1.0, 1.0, users=1000)
-    value = made.bundle.expected_value
-    shifted = dataclasses.replace(made.bundle, expected_value=value + 0.1)
+    value = made.bundle["expected_value"]
+    shifted = {**made.bundle, "expected_value": value + 0.1}
     models = {name: partial(measured, made.outcome, each) for name, each in (("a", made.bundle), ("b", shifted))}
     found = bootstrap(models, 1000, draws=2000)
     low, high = interval(found["a"]["mae"])
-    errors = np.abs(made.outcome.spend - value)
+    errors = np.abs(made.outcome.spend_in_scales - value)
     half = 1.96 * errors.std() / np.sqrt(1000)
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
     assert (low + high) / 2 == pytest.approx(errors.mean(), abs=half / 5)
@@ -227,25 +235,51 @@ def test_a_total_that_is_too_low_and_one_as_much_too_high_are_equally_bad():
     measure = MEASURES["total_ratio"]
     np.testing.assert_allclose(measure.loss(np.array([0.8, 1.0, 1.2])), [0.2, 0.0, 0.2])
     made = contest(1.0, 1.0)
-    doubled = dataclasses.replace(made.bundle, expected_value=2 * made.outcome.spend)
-    assert measure.of(made.outcome, doubled, ones(2000))[0] == pytest.approx(2)
+    doubled = {**made.bundle, "expected_value": 2 * made.outcome.spend_in_scales}
+    assert measure.statistic(made.outcome, doubled, ones(2000))[0] == pytest.approx(2)
+
+
+def test_amounts_are_compared_in_platform_scales_and_reported_in_currency():
+    made = contest(1.0, 1.0)
+    in_scales, in_currency = (
+        compare(dataclasses.replace(made, platform_scale=scale), draws=5)[0][BUNDLE] for scale in (1.0, 20.0)
+    )
+    for name, figure in in_scales.items():
+        factor = 20 if name in ("mae", "mae_median", "rmse") else 1
+        assert in_currency[name].value == pytest.approx(factor * figure.value), name
+
+
+def test_the_reported_error_is_that_of_the_served_amounts_in_currency(warehouse, models, tmp_path):
+    predictor = Predictor.load(open_store(models).fetch("champion", tmp_path))
+    whole = read_training_set(warehouse)
+    cut = training_set.PROTOCOL.validation_cut
+    population, rows = whole.populations[cut], np.flatnonzero(whole.rows["as_of_date"] == cut)
+    users = whole.rows.iloc[rows]
+    vectors = predictor.encode(users["history"].tolist())
+    served = predictor.decide(vectors, users[list(predictor.manifest.history.numbers)], population)["expected_value"]
+    found = evaluate.evaluate(whole, {BUNDLE: predictor}, "validation")
+    assert population.platform_scale == 20
+    assert found.models[BUNDLE]["mae"].value == pytest.approx(np.abs(users["spend"] - served).mean())
+    assert sum(tier.predicted_spend for tier in found.curves.tier_table) == pytest.approx(served.sum())
+    assert sum(tier.actual_spend for tier in found.curves.tier_table) == pytest.approx(users["spend"].sum())
+    np.testing.assert_allclose(score_rows(predictor, whole, rows)["expected_value"] * 20, served)
 
 
 def test_intervals_that_half_of_the_users_fall_into_cover_a_half():
     made = contest(1.0, 1.0)
-    half = np.where(np.arange(2000) % 2, made.outcome.spend, made.outcome.spend + 1)
-    scores = dataclasses.replace(made.bundle, expected_value_low=half, expected_value_high=half + 3)
+    half = np.where(np.arange(2000) % 2, made.outcome.spend_in_scales, made.outcome.spend_in_scales + 1)
+    scores = {**made.bundle, "expected_value_low": half, "expected_value_high": half + 3}
     found = measured(made.outcome, scores, ones(2000))
     assert (found["coverage"][0], found["width"][0]) == (0.5, pytest.approx(3))
 
 
 def test_coverage_is_best_where_it_is_what_the_intervals_were_to_hold():
     made = contest(1.0, 1.0)
-    spend, everyone = made.outcome.spend, np.full(2000, 1e9)
+    spend, everyone = made.outcome.spend_in_scales, np.full(2000, 1e9)
 
     def holding(share: float) -> Decisions:
         low = np.where(np.arange(2000) < 2000 * share, 0.0, spend + 1)
-        return dataclasses.replace(made.bundle, expected_value_low=low, expected_value_high=everyone)
+        return {**made.bundle, "expected_value_low": low, "expected_value_high": everyone}
 
     bundles = dataclasses.replace(made, bundle=holding(0.5), others={"wide": holding(0.8)})
     for wanted, gained in ((0.5, 0.3), (0.8, -0.3)):
@@ -257,9 +291,9 @@ def calibrated(models: str, coverage: float, scratch: Path) -> str:
     """The champion with intervals that are to hold ``coverage``."""
     store = open_store(models)
     source = store.fetch("champion", scratch)
-    spend = SpendCalibration(probability=ProbabilityCalibration(), location=0, spread=1, level=1,
-                             tail=(1 - coverage) / 2, coverage=coverage)  # fmt: skip
-    made = Calibration(windows=(date(2020, 1, 1),), users=9, tier=None, spend=spend, churn=None, price_sensitivity=None)
+    spend = AmountCalibration(probability=ProbabilityCalibration(), location=0, spread=1, level=1,
+                              tail=(1 - coverage) / 2, coverage=coverage)  # fmt: skip
+    made = Calibration(windows=(date(2020, 1, 1),), users=9, heads={"spend": spend})
     target = scratch / f"to-hold-{coverage}"
     bundle.extend(target, source, facts_of(read_manifest(source)), Parts(calibration=made))
     return store.publish(target)

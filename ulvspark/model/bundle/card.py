@@ -1,11 +1,12 @@
 """The model card: a bundle's manifest for people."""
 
+from ulvspark.contract.heads import HEADS
 from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.parts.blend import PARTS
 
 CARD = """# User value model
 
-Predicts, for every user of an e-commerce platform, {heads}, over the next {horizon} days.
+Predicts for every user of an e-commerce platform, over the next {horizon} days: {heads}.
 
 ## Data
 Events, products and users at table versions {versions}. Amounts in {currency}, dates in {time_zone}.
@@ -21,26 +22,19 @@ Tiers, lowest first: {tiers} (lower bounds in {unit}: minus infinity, {bounds}).
 ## Limits
 - Levels drift: expected amounts can be too high or too low for a later period although the order of users is right.
 - Price sensitivity is the share of spend seen below reference price: an association, not the effect of a discount.
-- Half of all users may spend nothing: show the median beside the mean.
-- A user without a purchase before the date is unlike those it was trained on.
+- Many users spend nothing: show the median beside the mean.
+- It was trained on users with a purchase before the date; users without one are unlike them.
 - `golden.parquet` holds the events of made-up users and the numbers, texts and scores expected of them, which are
   computed again and compared before each run.
 """
 
 BLEND = """
-What is shown of each head is the weighted mean of what the parts predict, then calibrated as `calibration.json` says:
+The score of a head is the weighted mean of what the parts predict, corrected as `calibration.json` says:
 
 | head | {parts} |
 |---|{lines}|
 {rows}
 """
-
-HEAD_NAMES = {
-    "tier": "the value tier",
-    "spend": "how much is spent",
-    "churn": "the probability of leaving",
-    "price_sensitivity": "price sensitivity",
-}
 
 
 def model_card(facts: BundleFacts) -> str:
@@ -49,7 +43,7 @@ def model_card(facts: BundleFacts) -> str:
     text = f"texts of at most {facts.text.max_tokens} tokens by `{facts.base_model}`" if facts.network.use_text else ""
     numbers = f"{len(facts.history.numbers)} numbers" if facts.network.use_numbers else ""
     return CARD.format(
-        heads=", ".join(HEAD_NAMES[head] for head in facts.network.heads),
+        heads=", ".join(HEADS[head].title for head in facts.network.heads),
         horizon=facts.horizon_days,
         versions=", ".join(f"{table} {version}" for table, version in sorted(facts.data_versions.items())),
         currency=facts.currency,
@@ -71,7 +65,7 @@ def _blend(facts: BundleFacts) -> str:
     if facts.blend is None:
         return ""
     rows = [
-        f"| {HEAD_NAMES[head]} | " + " | ".join(f"{parts.get(part, 0):.3g}" for part in PARTS) + " |"
+        f"| {HEADS[head].title} | " + " | ".join(f"{parts.get(part, 0):.3g}" for part in PARTS) + " |"
         for head, parts in facts.blend.items()
     ]
     return BLEND.format(parts=" | ".join(PARTS), lines="|".join("---" for _ in PARTS), rows="\n".join(rows))

@@ -1,7 +1,6 @@
 """What the golden users come to (numbers, texts, token ids, scores), and the file that keeps it beside their events."""
 
 import json
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ulvspark.contract.heads import HEADS
 from ulvspark.history.population import Population
 from ulvspark.history.summaries import ROWS
 from ulvspark.model.bundle.golden_users import GoldenEvents
 from ulvspark.model.inference.reader import Reader, Vectors
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.inference.users import Users
-from ulvspark.model.parts.predictions import Decisions
 
 GOLDEN = "golden.parquet"
 
@@ -26,7 +25,8 @@ WORDS = ("title", "category", "brand", "text")
 """Fields of an event that the rendered texts show; of recent events the others are kept."""
 TEXTS = ("profile", "events", "texts")
 """Columns of rendered texts; which of them there are depends on the unit of text."""
-SCORES = tuple(field.name for field in fields(Decisions))
+SCORES = tuple(name for head in HEADS.values() for name in head.columns)
+"""Columns of scores; a bundle fills those of its heads."""
 
 Columns = dict[str, list[Any]]
 """Results by name, a value for each user; what a bundle does not compute has no column."""
@@ -55,8 +55,7 @@ def vectors(users: Users, reader: Reader | None) -> Vectors:
 def scores(users: Users, vectors: Vectors, scorer: Scorer) -> Columns:
     """What the scorer decides for the users."""
     decisions = scorer.decide(vectors, users.numbers, users.population)
-    columns = {name: getattr(decisions, name) for name in SCORES}
-    return {name: values.tolist() for name, values in columns.items() if values is not None}
+    return {name: decisions[name].tolist() for name in SCORES if name in decisions}
 
 
 def write(path: Path, events: GoldenEvents, expected: Columns) -> None:

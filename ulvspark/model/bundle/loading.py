@@ -13,7 +13,7 @@ from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.network.network import Decider, build_network
 from ulvspark.model.network.sequence import EventEncoder
-from ulvspark.model.parts.parts import CALIBRATION, GBM, LINEAR, Parts, read_parts
+from ulvspark.model.parts.parts import CALIBRATION, LINEAR, TREES, Parts, read_parts
 
 ENCODER, HEADS = "encoder", "heads.safetensors"
 VECTOR = "vector.safetensors"
@@ -38,7 +38,7 @@ def load_scorer(files: BundleFiles) -> Scorer:
 
 def load_parts(files: BundleFiles) -> Parts:
     """Trees, linear model and calibration, as far as the bundle holds them."""
-    return read_parts(files.checked(GBM, LINEAR, CALIBRATION), len(feature_names(files.manifest.history)))
+    return read_parts(files.checked(TREES, LINEAR, CALIBRATION), len(feature_names(files.manifest.history)))
 
 
 def build_scorer(decider: Decider, facts: BundleFacts, parts: Parts) -> Scorer:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.errors import ExpectedError, RefusedError
+from ulvspark.contract.tier_bounds import likeliest_tier
 from ulvspark.model.bundle.loading import build_scorer
 from ulvspark.model.bundle.manifest import BundleFacts, PrecisionEvidence
 from ulvspark.model.encoder.gpu_engine import GpuPrecision
@@ -57,7 +58,7 @@ def measure(
         if reader is None:
             return {}
         vectors, seconds = _timed_encode(reader, sample.histories)
-        tiers = _most_likely_tiers(scorer, vectors, sample)
+        tiers = _likeliest_tiers(scorer, vectors, sample)
         # fp32 comes first.
         exact = tiers if exact is None else exact
         evidence[precision] = PrecisionEvidence(
@@ -75,10 +76,8 @@ def _timed_encode(reader: Reader, histories: Sequence[Any]) -> tuple[npt.NDArray
     return vectors, max(time.process_time() - started, 1e-9)
 
 
-def _most_likely_tiers(scorer: Scorer, vectors: npt.NDArray[np.float32], sample: Users) -> npt.NDArray[np.int64]:
-    probabilities = scorer.decide(vectors, sample.numbers, sample.population).tier_probabilities
-    tiers: npt.NDArray[np.int64] = np.asarray(probabilities).argmax(axis=1)
-    return tiers
+def _likeliest_tiers(scorer: Scorer, vectors: npt.NDArray[np.float32], sample: Users) -> npt.NDArray[np.int64]:
+    return likeliest_tier(scorer.decide(vectors, sample.numbers, sample.population)["tier_probabilities"])
 
 
 def _batch_change(reader: Reader, histories: Sequence[Any], vectors: npt.NDArray[np.float32]) -> float:

@@ -14,12 +14,12 @@ from ulvspark.model.network.network import Decider
 from ulvspark.model.parts.blend import Part, Weights, blend
 from ulvspark.model.parts.linear import rfm_matrix
 from ulvspark.model.parts.parts import Parts
-from ulvspark.model.parts.predictions import Decisions, Prediction, in_currency, predict
+from ulvspark.model.parts.predictions import Decisions, Prediction, predict, to_scores
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """All of a bundle that comes after a user's vector."""
+    """What a bundle computes from a user's vector and numbers."""
 
     decider: Decider
     tiers: TierSpec
@@ -30,22 +30,22 @@ class Scorer:
     def decide(self, vectors: npt.NDArray[np.float32], numbers: pd.DataFrame, population: Population) -> Decisions:
         """Scores of n users from (n, vector_size) and the columns ``history.numbers``, in ``population``'s currency."""
         prediction = blend(self.predict(vectors, numbers, population), self.weights)
-        calibration = self.parts.calibration
-        if calibration is not None:
-            prediction = calibration.apply(prediction)
-        tail = None if calibration is None or calibration.spend is None else calibration.spend.tail
-        return in_currency(prediction, self.tiers, population.platform_scale, tail)
+        if self.parts.calibration is not None:
+            prediction = self.parts.calibration.apply(prediction)
+        return to_scores(prediction, self.tiers, population.platform_scale)
 
     def predict(
         self, vectors: npt.NDArray[np.float32], numbers: pd.DataFrame, population: Population
     ) -> dict[Part, Prediction]:
-        """What each part says, uncorrected."""
+        """What each part predicts, before blending and calibration."""
         features = feature_matrix(numbers, population, self.history)
         with torch.inference_mode():
             raw = self.decider(torch.from_numpy(vectors), torch.from_numpy(features))
-        predictions: dict[Part, Prediction] = {"network": predict({head: each.double() for head, each in raw.items()})}
-        if self.parts.gbm is not None:
-            predictions["gbm"] = self.parts.gbm.predict(features)
+        predictions: dict[Part, Prediction] = {
+            "network": predict({head: outputs.double() for head, outputs in raw.items()})
+        }
+        if self.parts.trees is not None:
+            predictions["trees"] = self.parts.trees.predict(features)
         if self.parts.linear is not None:
             predictions["linear"] = self.parts.linear.predict(rfm_matrix(numbers, population, self.history))
         return predictions

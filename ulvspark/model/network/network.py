@@ -1,4 +1,4 @@
-"""The architecture: a base encoder pooled into a vector, joined with numbers, read by the heads."""
+"""The architecture: a base encoder makes a user's vector, which the heads read together with the user's numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ulvspark.contract.spec import Head, HistorySpec, NetworkSpec
+from ulvspark.contract.heads import HEADS
+from ulvspark.contract.spec import HistorySpec, NetworkSpec
 from ulvspark.history.features import feature_names
 from ulvspark.model.encoder.text_encoder import TextEncoder
 from ulvspark.model.network.heads import output_size, total_loss
@@ -54,25 +55,27 @@ class Decider(nn.Module):
         hidden = [nn.Linear(width, spec.hidden_size), nn.GELU()] if spec.hidden_size else []
         self.trunk = nn.Sequential(*hidden, nn.Dropout(spec.dropout))
         read = spec.hidden_size or width
-        self.heads = nn.ModuleDict({head: nn.Linear(read, output_size(head, n_tiers)) for head in spec.heads})
+        self.heads = nn.ModuleDict(
+            {head: nn.Linear(read, output_size(HEADS[head].kind, n_tiers)) for head in spec.heads}
+        )
 
     def fit_statistics(self, features: npt.NDArray[np.float32]) -> None:
-        """Take mean and standard deviation of the training features (n, F); NaN is unknown and left out."""
+        """Take mean and standard deviation of the training features (n, F), leaving out unknown ones (NaN)."""
         known = ~np.isnan(features)
         counts = known.sum(axis=0)
         values = np.where(known, features, 0).astype(np.float64)
         mean = values.sum(axis=0) / counts.clip(1)
         std = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(axis=0) / counts.clip(1))
-        # A constant column carries nothing; dividing by 1 leaves it at 0.
+        # A constant column says nothing; dividing by 1 leaves it at 0.
         std[std < 1e-6] = 1.0
         self.feature_mean.copy_(torch.from_numpy(mean))
         self.feature_std.copy_(torch.from_numpy(std))
 
     def standardise(self, features: Tensor) -> Tensor:
-        """(B, F) features to mean 0 and deviation 1; the unknown (NaN) become the mean."""
+        """(B, F) features to mean 0 and deviation 1; unknown values (NaN) become the mean."""
         return ((features - self.feature_mean) / self.feature_std).nan_to_num(nan=0.0)
 
-    def forward(self, vectors: Tensor | None, features: Tensor | None) -> dict[Head, Tensor]:
+    def forward(self, vectors: Tensor | None, features: Tensor | None) -> dict[str, Tensor]:
         """(B, vector_size) and (B, F), each only where the spec uses it, to raw outputs by head in the spec's order."""
         parts = [vectors] if vectors is not None and self.spec.use_text else []
         if features is not None and self.spec.use_numbers:
@@ -91,36 +94,30 @@ class UserValueNetwork(nn.Module):
         encoder: HistoryEncoder | EventEncoder | None,
         decider: Decider,
         class_weights: Tensor | None = None,
-        head_weights: Mapping[Head, float] | None = None,
+        head_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decider = decider
         self.head_weights = head_weights
-        # Weights of the tier loss are a matter of training: they move with the module but are not saved.
+        # Class weights only matter in training: they move to a device with the module but are not saved.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(
         self,
         features: Tensor | None = None,
         texts: Mapping[str, Tensor] | None = None,
-        tier: Tensor | None = None,
-        spend: Tensor | None = None,
-        churn: Tensor | None = None,
-        price_sensitivity: Tensor | None = None,
+        labels: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Raw outputs by head in the spec's order, after "loss" where labels are given.
 
-        ``texts`` are the inputs of the encoder. Labels: tier (B,) class numbers, spend (B,) in platform scales, churn
-        (B,) 0 or 1, price_sensitivity (B,) with NaN where unknown. A label without a head is left alone.
+        ``texts`` are the inputs of the encoder, ``labels`` those of ``head_loss`` by head. A label without a head is
+        ignored.
         """
         vectors = None if self.encoder is None or texts is None else self.encoder(**texts)
         outputs = self.decider(vectors, features)
-        given: dict[Head, Tensor | None] = {
-            "tier": tier, "spend": spend, "churn": churn, "price_sensitivity": price_sensitivity,
-        }  # fmt: skip
-        labels = {head: label for head, label in given.items() if label is not None and head in outputs}
-        loss = {"loss": total_loss(outputs, labels, self.class_weights, self.head_weights)} if labels else {}
+        learned = {head: label for head, label in (labels or {}).items() if head in outputs}
+        loss = {"loss": total_loss(outputs, learned, self.class_weights, self.head_weights)} if learned else {}
         return {**loss, **outputs}
 
     def activation_checkpointing_enable(self, **how: Any) -> None:  # noqa: ANN401 - passed on as it is
@@ -136,7 +133,7 @@ def build_network(
     history: HistorySpec,
     n_tiers: int,
     class_weights: Tensor | None = None,
-    head_weights: Mapping[Head, float] | None = None,
+    head_weights: Mapping[str, float] | None = None,
 ) -> UserValueNetwork:
     """A new network with untrained heads around ``backbone`` (None where the spec uses no text)."""
     encoder = None if backbone is None else _encoder(spec, backbone, history.recent_events)

@@ -1,4 +1,4 @@
-"""Logistic and ridge regression on log recency, frequency and money: hard to beat where labels are few."""
+"""Logistic and ridge regression on logarithms of recency, frequency and money: strong when labels are few."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,17 +7,18 @@ import torch
 from pydantic import Field
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.heads import HEADS, HeadName, Kind
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
-from ulvspark.model.network.heads import MU_RANGE, Spend
-from ulvspark.model.parts.predictions import Array, Prediction
+from ulvspark.model.network.heads import MU_RANGE, ZeroInflatedLognormal
+from ulvspark.model.parts.predictions import Array, Predicted, Prediction
 
-COUNTS = ("recency_days", "tenure_days", "orders")
+COUNT_COLUMNS = ("recency_days", "tenure_days", "orders")
 
 
 def rfm_names(spec: HistorySpec) -> tuple[str, ...]:
     """The columns of ``rfm_matrix``."""
-    return (*spec.money_numbers, *COUNTS, *(f"orders_{days}d" for days in spec.windows_days))
+    return (*spec.money_numbers, *COUNT_COLUMNS, *(f"orders_{days}d" for days in spec.windows_days))
 
 
 def rfm_matrix(numbers: pd.DataFrame, population: Population, spec: HistorySpec) -> Array:
@@ -28,7 +29,7 @@ def rfm_matrix(numbers: pd.DataFrame, population: Population, spec: HistorySpec)
     values = numbers[list(rfm_names(spec))].to_numpy(dtype=np.float64, na_value=np.nan)
     money = len(spec.money_numbers)
     scaled = np.hstack([values[:, :money] / population.platform_scale, values[:, money:]])
-    # Returns may exceed purchases; below nothing is nothing.
+    # Returns may exceed purchases, and a net spend below 0 has no logarithm.
     return np.asarray(np.log1p(scaled.clip(0)))
 
 
@@ -43,42 +44,48 @@ class Regression(Strict):
         return np.asarray(columns @ np.asarray(self.weights).T + np.asarray(self.offsets))
 
 
+class AmountRegression(Strict):
+    """Of an amount."""
+
+    positive: Regression
+    """Logit of an amount above 0."""
+    log: Regression
+    """Logarithm of an amount above 0, in platform scales."""
+    sigma: float = Field(gt=0, allow_inf_nan=False)
+    """Standard deviation around ``log``."""
+
+    def distribution(self, columns: Array) -> ZeroInflatedLognormal:
+        """(n, R) to the distribution of n amounts."""
+        # Far outside the training data a straight line predicts absurdly large amounts.
+        mu = self.log.apply(columns)[:, 0].clip(*MU_RANGE)
+        probability = _sigmoid(self.positive.apply(columns)[:, 0])
+        return ZeroInflatedLognormal(*map(torch.from_numpy, (probability, mu, np.full_like(mu, self.sigma))))
+
+
 class Linear(Strict):
-    """``linear.json``: a regression for each target of the heads that are there, and how its input is standardised."""
+    """``linear.json``: how the columns are standardised, and a regression for each head that they can predict."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    tier: Regression | None
-    spends: Regression | None
-    """Logit of spending at all."""
-    log_spend: Regression | None
-    """Logarithm of how much, in platform scales, of who spends."""
-    sigma: float | None = Field(gt=0, allow_inf_nan=False)
-    """Standard deviation around ``log_spend``."""
-    churn: Regression | None
+    heads: dict[HeadName, Regression | AmountRegression]
+    """None for heads of kind ``share``: these columns say nothing about price sensitivity."""
 
     def predict(self, rfm: Array) -> Prediction:
-        """Of n users from ``rfm_matrix``; nothing of price sensitivity, of which these columns know nothing."""
+        """Of n users from ``rfm_matrix``."""
         columns = self.standardise(rfm)
-        spend = self._spend(columns)
-        return Prediction(
-            tier=None if self.tier is None else _softmax(self.tier.apply(columns)),
-            value=None if spend is None else spend.mean().numpy(),
-            spend=spend,
-            churn=None if self.churn is None else _sigmoid(self.churn.apply(columns)[:, 0]),
-        )
+        return {head: _predicted(HEADS[head].kind, regression, columns) for head, regression in self.heads.items()}
 
     def standardise(self, rfm: Array) -> Array:
-        """(n, R) to mean 0 and deviation 1; the unknown become the mean."""
+        """(n, R) to mean 0 and deviation 1; unknown values become the mean."""
         return np.asarray(np.nan_to_num((rfm - np.asarray(self.mean)) / np.asarray(self.std), nan=0.0))
 
-    def _spend(self, columns: Array) -> Spend | None:
-        if self.spends is None or self.log_spend is None or self.sigma is None:
-            return None
-        # Far outside what was seen a straight line promises fortunes.
-        mu = self.log_spend.apply(columns)[:, 0].clip(*MU_RANGE)
-        probability = _sigmoid(self.spends.apply(columns)[:, 0])
-        return Spend(*(torch.from_numpy(each) for each in (probability, mu, np.full_like(mu, self.sigma))))
+
+def _predicted(kind: Kind, regression: Regression | AmountRegression, columns: Array) -> Predicted:
+    if isinstance(regression, AmountRegression):
+        distribution = regression.distribution(columns)
+        return Predicted(distribution.mean().numpy(), distribution)
+    outputs = regression.apply(columns)
+    return Predicted(_softmax(outputs) if kind == "classes" else _sigmoid(outputs[:, 0]))
 
 
 def _sigmoid(logit: Array) -> Array:
@@ -91,7 +98,7 @@ def _softmax(scores: Array) -> Array:
 
 
 def statistics(rfm: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation (R,) of the known; a constant column gets deviation 1."""
+    """Mean and standard deviation (R,) of the known values; a constant column gets deviation 1."""
     known = np.ma.masked_invalid(rfm)
     mean, std = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(1.0)
     return mean, np.where(std < 1e-6, 1.0, std)

@@ -1,4 +1,4 @@
-"""What a bundle may hold beside its network: boosted trees, a linear model, a calibration; and their files."""
+"""What a bundle may hold beside its network (boosted trees, a linear model, a calibration) and its files."""
 
 import json
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from ulvspark.contract.config import Strict, validate
 from ulvspark.model.parts import trees
 from ulvspark.model.parts.calibration import Calibration
 from ulvspark.model.parts.linear import Linear
-from ulvspark.model.parts.trees import Gbm
+from ulvspark.model.parts.trees import Trees
 
 C = TypeVar("C", bound=Strict)
 
-GBM, LINEAR, CALIBRATION = "gbm", "linear.json", "calibration.json"
+TREES, LINEAR, CALIBRATION = "trees", "linear.json", "calibration.json"
 
 
 @dataclass(frozen=True)
 class Parts:
     """None for what the bundle does not hold."""
 
-    gbm: Gbm | None = None
+    trees: Trees | None = None
     linear: Linear | None = None
     calibration: Calibration | None = None
 
 
 def write_parts(folder: Path, parts: Parts) -> None:
     """Into the folder of a bundle that holds none of them."""
-    if parts.gbm is not None:
-        parts.gbm.write(folder / GBM)
+    if parts.trees is not None:
+        parts.trees.write(folder / TREES)
     for name, part in ((LINEAR, parts.linear), (CALIBRATION, parts.calibration)):
         if part is not None:
             (folder / name).write_text(part.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -37,7 +37,7 @@ def write_parts(folder: Path, parts: Parts) -> None:
 def read_parts(folder: Path, n_features: int) -> Parts:
     """What ``write_parts`` wrote. Raises ExpectedError where LightGBM is needed and missing, or a file does not fit."""
     return Parts(
-        gbm=trees.read(folder / GBM, n_features) if (folder / GBM).exists() else None,
+        trees=trees.read(folder / TREES, n_features) if (folder / TREES).exists() else None,
         linear=_read(Linear, folder / LINEAR),
         calibration=_read(Calibration, folder / CALIBRATION),
     )

@@ -1,86 +1,102 @@
-"""What is predicted of a user: head outputs to probabilities and amounts, and these to scores."""
+"""Predictions by head, as the parts of a bundle make them, and scores by column, as tables hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from ulvspark.contract.spec import Head, TierSpec
-from ulvspark.model.network import heads
-from ulvspark.model.network.heads import Spend
+from ulvspark.contract.heads import HEADS, Head, columns_of
+from ulvspark.contract.spec import TierSpec
+from ulvspark.model.network.heads import ZeroInflatedLognormal, amount_distribution, predicted_value
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What one part of a bundle, or several blended, say of n users; None where there is no head for it."""
+class Predicted:
+    """What one head predicts of n users."""
 
-    tier: Array | None = None
-    """(n, K) probabilities, rows sum to 1."""
-    value: Array | None = None
-    """(n,) mean spend in platform scales."""
-    spend: Spend | None = None
-    """The distribution whose median and quantiles are shown; its mean need not be ``value``."""
-    churn: Array | None = None
-    price_sensitivity: Array | None = None
+    value: Array
+    """(n, K) probabilities of classes, whose rows sum to 1; else (n,): mean amount in platform scales, mean count,
+    probability or share."""
+    distribution: ZeroInflatedLognormal | None = None
+    """Of an amount: what its median and interval are read from. Its mean need not be ``value``."""
+    tail: float | None = None
+    """The interval of an amount leaves this much of the distribution out at either end; None: no interval is given."""
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Self:
+        """The prediction of some rows."""
+        return self.joined([self], rows)
 
-@dataclass(frozen=True)
-class Decisions:
-    """Scores of n users; None where the bundle has no head for it. Amounts are in the warehouse's currency."""
-
-    tier_probabilities: Array | None
-    """(n, K), rows sum to 1."""
-    expected_value: Array | None
-    """Mean spend, or the mean over tiers where there is no spend head."""
-    expected_value_median: Array | None
-    churn_probability: Array | None
-    price_sensitivity: Array | None
-    """Share of spend expected below reference price: an association, not an effect of discounts."""
-    expected_value_low: Array | None = None
-    """Lower end of the interval that the bundle's calibration measured; None in a bundle without calibration."""
-    expected_value_high: Array | None = None
-
-
-def predict(raw: Mapping[Head, Tensor]) -> Prediction:
-    """The network's prediction from the raw outputs of the heads that are there."""
-    tier, churn, sensitivity = (raw.get(head) for head in ("tier", "churn", "price_sensitivity"))
-    spend = heads.spend_distribution(raw["spend"]) if "spend" in raw else None
-    return Prediction(
-        tier=None if tier is None else heads.tier_probabilities(tier).numpy(),
-        value=None if spend is None else spend.mean().numpy(),
-        spend=spend,
-        churn=None if churn is None else heads.probability(churn).numpy(),
-        price_sensitivity=None if sensitivity is None else heads.probability(sensitivity).numpy(),
-    )
+    @classmethod
+    def joined(cls, pieces: Iterable["Predicted"], rows: npt.NDArray[np.int64]) -> Self:
+        """``rows`` of all ``pieces`` one after another; the pieces are of one head and have one ``tail``."""
+        pieces = list(pieces)
+        distributions = [piece.distribution for piece in pieces if piece.distribution is not None]
+        return cls(
+            np.concatenate([piece.value for piece in pieces])[rows],
+            ZeroInflatedLognormal(*(torch.cat(column)[rows] for column in zip(*distributions, strict=True)))
+            if distributions
+            else None,
+            pieces[0].tail,
+        )
 
 
-def in_currency(prediction: Prediction, tiers: TierSpec, platform_scale: float, tail: float | None = None) -> Decisions:
-    """Scores from a prediction; the interval leaves ``tail`` of the distribution out at either end (None: no interval).
+Prediction = dict[str, Predicted]
+"""By head, of those that a part predicts."""
 
-    ``tail`` below 0.5 keeps low <= median <= high.
+Decisions = dict[str, Array]
+"""Scores of n users by column of ``schema.SCORE_COLUMNS``; what a bundle has no head for is not in it.
+
+``tier_probabilities`` is (n, K), lowest tier first, all others are (n,).
+"""
+
+AMOUNT_COLUMNS = columns_of("amount")
+
+
+def predict(raw: Mapping[str, Tensor]) -> Prediction:
+    """The network's prediction from the raw outputs of its heads."""
+    return {head: _predicted(HEADS[head], outputs) for head, outputs in raw.items()}
+
+
+def _predicted(head: Head, raw: Tensor) -> Predicted:
+    distribution = amount_distribution(raw) if head.kind == "amount" else None
+    return Predicted(predicted_value(head.kind, raw).numpy(), distribution)
+
+
+def to_scores(prediction: Prediction, tiers: TierSpec, platform_scale: float) -> Decisions:
+    """The scores of a prediction, amounts times ``platform_scale``: with 1 they stay in platform scales.
+
+    Without a head that predicts spend, the expected value is the mean over the tiers. Price sensitivity is the share of
+    spend expected below reference price: an association, not an effect of discounts.
     """
-    value, spend = prediction.value, prediction.spend
-    if value is None and prediction.tier is not None:
-        value = prediction.tier @ np.asarray(tiers.means)
-
-    def quantile(q: float | None) -> Array | None:
-        return None if spend is None or q is None else spend.quantile(q).numpy() * platform_scale
-
-    return Decisions(
-        tier_probabilities=prediction.tier,
-        expected_value=None if value is None else value * platform_scale,
-        expected_value_median=quantile(0.5),
-        churn_probability=prediction.churn,
-        price_sensitivity=prediction.price_sensitivity,
-        expected_value_low=quantile(tail),
-        expected_value_high=quantile(None if tail is None else 1 - tail),
-    )
+    scores: Decisions = {}
+    for head, predicted in prediction.items():
+        if HEADS[head].kind == "amount":
+            scores |= {name: values * platform_scale for name, values in _amounts(HEADS[head], predicted)}
+        else:
+            scores[HEADS[head].columns[0]] = predicted.value
+    if "tier" in prediction and "expected_value" not in scores:
+        scores["expected_value"] = prediction["tier"].value @ np.asarray(tiers.means) * platform_scale
+    return scores
 
 
-def read_outputs(raw: Mapping[Head, Tensor], tiers: TierSpec, platform_scale: float) -> Decisions:
-    """Scores of the network alone from its raw outputs."""
-    return in_currency(predict(raw), tiers, platform_scale)
+def _amounts(head: Head, predicted: Predicted) -> Iterator[tuple[str, Array]]:
+    """The columns of a head of kind ``amount`` in platform scales. A tail below 0.5 keeps low <= median <= high."""
+    mean, median, low, high = head.columns
+    yield mean, predicted.value
+    if predicted.distribution is not None:
+        quantiles = {median: 0.5}
+        if predicted.tail is not None:
+            quantiles |= {low: predicted.tail, high: 1 - predicted.tail}
+        for name, q in quantiles.items():
+            yield name, predicted.distribution.quantile(q).numpy()
+
+
+def in_platform_scales(scores: Decisions, platform_scale: float) -> Decisions:
+    """Scores whose amounts are in currency, with amounts in platform scales instead."""
+    return {name: values / platform_scale if name in AMOUNT_COLUMNS else values for name, values in scores.items()}

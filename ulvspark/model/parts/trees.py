@@ -1,9 +1,9 @@
-"""Gradient-boosted trees on the numbers, as LightGBM saves them: text files, one a target."""
+"""Gradient-boosted trees on the numbers, as LightGBM saves them: a text file for each target."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -12,54 +12,55 @@ from pydantic import Field
 
 from ulvspark.contract.config import Strict, validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.network.heads import Spend
-from ulvspark.model.parts.predictions import Array, Prediction
+from ulvspark.contract.heads import HEADS, Head, HeadName
+from ulvspark.model.network.heads import ZeroInflatedLognormal
+from ulvspark.model.parts.predictions import Array, Predicted, Prediction
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-Target = Literal["tier", "spends", "log_spend", "churn", "price_sensitivity"]
-"""What a booster predicts: ``spends`` is the probability of spending, ``log_spend`` the log of how much if so."""
-
 SPREAD = "spread.json"
 
 
-class Spread(Strict):
-    """What the trees do not predict of spend: the standard deviation of its logarithm around ``log_spend``."""
+def targets_of(head: Head) -> tuple[str, ...]:
+    """What boosters predict of a head: of an amount whether it is above 0, and its logarithm where it is."""
+    return (f"{head.name}_positive", f"{head.name}_log") if head.kind == "amount" else (head.name,)
 
-    sigma: float = Field(gt=0, allow_inf_nan=False)
+
+class Spread(Strict):
+    """What the trees do not predict of an amount: the standard deviation of its logarithm around their prediction."""
+
+    sigma: dict[HeadName, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    """By head of kind ``amount``."""
 
 
 @dataclass(frozen=True)
-class Gbm:
-    """A booster for each target of the heads that are there."""
+class Trees:
+    """A booster for each target of the heads that the trees predict."""
 
-    boosters: "dict[Target, Booster]"
-    spread: Spread | None
+    boosters: "dict[str, Booster]"
+    spread: Spread
 
     def predict(self, features: npt.NDArray[np.float32]) -> Prediction:
         """Of n users from ``features`` (n, F), with as many threads as torch uses."""
-        return Prediction(
-            tier=self._predict("tier", features),
-            value=None if (spend := self._spend(features)) is None else spend.mean().numpy(),
-            spend=spend,
-            churn=self._predict("churn", features),
-            price_sensitivity=self._predict("price_sensitivity", features),
-        )
+        heads = [head for head in HEADS.values() if set(targets_of(head)) <= self.boosters.keys()]
+        return {head.name: self._predict_head(head, features) for head in heads}
 
-    def _spend(self, features: npt.NDArray[np.float32]) -> Spend | None:
-        probability, mu = self._predict("spends", features), self._predict("log_spend", features)
-        if probability is None or mu is None or self.spread is None:
-            return None
-        return Spend(*(torch.from_numpy(each) for each in (probability, mu, np.full_like(mu, self.spread.sigma))))
+    def _predict_head(self, head: Head, features: npt.NDArray[np.float32]) -> Predicted:
+        found = [self._predict(target, features) for target in targets_of(head)]
+        if head.kind != "amount":
+            return Predicted(found[0])
+        probability, mu = found
+        sigma = np.full_like(mu, self.spread.sigma[head.name])
+        distribution = ZeroInflatedLognormal(*map(torch.from_numpy, (probability, mu, sigma)))
+        return Predicted(distribution.mean().numpy(), distribution)
 
-    def _predict(self, target: Target, features: npt.NDArray[np.float32]) -> Array | None:
-        booster = self.boosters.get(target)
-        if booster is None:
-            return None
+    def _predict(self, target: str, features: npt.NDArray[np.float32]) -> Array:
+        booster = self.boosters[target]
         if not len(features):
-            # LightGBM forgets how many tiers there are where there is nobody.
-            return np.empty((0, booster.num_model_per_iteration()) if target == "tier" else 0)
+            # LightGBM returns one dimension for no rows, however many classes there are.
+            classes = booster.num_model_per_iteration()
+            return np.empty((0, classes) if classes > 1 else 0)
         return np.asarray(booster.predict(features, num_threads=torch.get_num_threads()), dtype=np.float64)
 
     def write(self, folder: Path) -> None:
@@ -67,11 +68,10 @@ class Gbm:
         folder.mkdir()
         for target, booster in self.boosters.items():
             booster.save_model(folder / f"{target}.txt")
-        if self.spread is not None:
-            (folder / SPREAD).write_text(self.spread.model_dump_json() + "\n", encoding="utf-8")
+        (folder / SPREAD).write_text(self.spread.model_dump_json() + "\n", encoding="utf-8")
 
 
-def read(folder: Path, n_features: int) -> Gbm:
+def read(folder: Path, n_features: int) -> Trees:
     """What ``write`` wrote. Raises ExpectedError where LightGBM is missing or the trees read other features."""
     try:
         from lightgbm import Booster  # noqa: PLC0415 - an extra that only bundles with trees need
@@ -79,7 +79,7 @@ def read(folder: Path, n_features: int) -> Gbm:
         raise ExpectedError(
             f"{folder}: trees need lightgbm, which is not installed; run `pip install 'ulvspark[gbm]'`"
         ) from None
-    paths: dict[Target, Path] = {target: folder / f"{target}.txt" for target in get_args(Target)}
+    paths = {target: folder / f"{target}.txt" for head in HEADS.values() for target in targets_of(head)}
     boosters = {target: Booster(model_file=path) for target, path in paths.items() if path.exists()}
     for target, booster in boosters.items():
         if booster.num_feature() != n_features:
@@ -88,5 +88,4 @@ def read(folder: Path, n_features: int) -> Gbm:
                 " use the code that made the bundle"
             )
     spread = folder / SPREAD
-    found = validate(Spread, json.loads(spread.read_bytes()), str(spread)) if spread.exists() else None
-    return Gbm(boosters, found)
+    return Trees(boosters, validate(Spread, json.loads(spread.read_bytes()), str(spread)))

@@ -58,10 +58,7 @@ def with_labels(made: TrainingSet, shuffled: "pd.Series[bool]") -> TrainingSet:
 def predictions(made: TrainingSet) -> dict[str, np.ndarray]:
     """All that each baseline predicts, in one array."""
     tried = run(make_task(made, CUT, TIERS), BASELINES)
-    return {
-        name: np.column_stack([each for each in vars(scores).values() if each is not None])
-        for name, scores in tried.scores.items()
-    }
+    return {name: np.column_stack(list(scores.values())) for name, scores in tried.scores.items()}
 
 
 def test_labels_that_close_after_the_cut_change_nothing_and_earlier_ones_do(made):

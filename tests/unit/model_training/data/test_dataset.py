@@ -57,8 +57,8 @@ def test_a_user_is_held_out_at_every_date_or_at_none(whole):
 def test_labels_are_in_scales_and_tiers_half_open(whole):
     tiers = TierSpec(names=("low", "high"), bounds=(1.0,), unit="platform_scale", means=(0.0, 2.0))
     outcome = whole.outcome(tiers)
-    assert np.allclose(outcome.spend, whole.rows["spend"] / 20)
-    assert np.array_equal(outcome.tier, (outcome.spend >= 1).astype(int))
+    assert np.allclose(outcome.spend_in_scales, whole.rows["spend"] / 20)
+    assert np.array_equal(outcome.tier, (outcome.spend_in_scales >= 1).astype(int))
 
 
 def test_each_distinct_history_is_tokenized_once(whole):

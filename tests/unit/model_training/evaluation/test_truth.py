@@ -11,13 +11,12 @@ from deltalake import write_deltalake
 from model_training import evaluate
 from model_training.baselines import Tried, boosting
 from model_training.evaluation.judge import BUNDLE, Contest
-from model_training.evaluation.metrics import Outcome
 from model_training.evaluation.truth import RECENCY, TRUTH, oracle, read_truth, recover
 from model_training.report.writing import truth_lines
 from tests import training_set
+from tests.outcomes import outcome
 from tests.unit.model_training.test_evaluate import arguments, publish
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.model.parts.predictions import Decisions
 
 AS_OF, HORIZON = date(2020, 3, 5), 100
 BLIND = "past share"
@@ -39,14 +38,18 @@ def contest(truth: pd.DataFrame) -> Contest:
     """The bundle sees elasticity through noise and value exactly; the baseline guesses."""
     dice, n = np.random.default_rng(4), len(truth)
     best = oracle(truth, AS_OF, HORIZON)
-    spend = dice.poisson(best.expected_value) * dice.lognormal(0, 0.5, n)
-    noisy = np.log(best.price_sensitivity) + dice.normal(0, 0.6, n)
-    label = np.where(spend > 0, (np.log(best.price_sensitivity) + dice.normal(0, 1, n) > 1).astype(float), np.nan)
-    outcome = Outcome(spend, (spend == 0).astype(float), (spend > 1).astype(np.int64), label)
-    bundle = Decisions(None, truth["latent_value"].to_numpy(), None, best.churn_probability, noisy)
-    blind = Decisions(None, None, None, None, dice.random(n))
+    spend = dice.poisson(best["expected_value"]) * dice.lognormal(0, 0.5, n)
+    noisy = np.log(best["price_sensitivity"]) + dice.normal(0, 0.6, n)
+    label = np.where(spend > 0, (np.log(best["price_sensitivity"]) + dice.normal(0, 1, n) > 1).astype(float), np.nan)
+    happened = outcome(n, spend=spend, churn=(spend == 0).astype(float), tier=spend > 1, price_sensitivity=label)
+    bundle = {
+        "expected_value": truth["latent_value"].to_numpy(),
+        "churn_probability": best["churn_probability"],
+        "price_sensitivity": noisy,
+    }
+    blind = {"price_sensitivity": dice.random(n)}
     rows = pd.DataFrame({"user_id": truth["user_id"], "recency_days": 1 / truth["visits_per_day"]})
-    return Contest(rows, outcome, bundle, {}, Tried({BLIND: blind}, {}))
+    return Contest(rows, happened, bundle, {}, Tried({BLIND: blind}, {}), platform_scale=1.0)
 
 
 def test_what_is_recovered_and_what_chance_decides_are_told_apart():
@@ -75,9 +78,9 @@ def test_the_oracle_knows_who_left_and_who_stays_longer():
         left_on=[AS_OF, AS_OF, AS_OF - timedelta(days=1)],
     )  # fmt: skip
     best = oracle(truth, AS_OF, HORIZON)
-    np.testing.assert_allclose(best.expected_value, [95.16, 19.87, 0.0], atol=0.01)
-    assert best.churn_probability.argsort().tolist() == [0, 1, 2]
-    assert best.churn_probability[2] == 1
+    np.testing.assert_allclose(best["expected_value"], [95.16, 19.87, 0.0], atol=0.01)
+    assert best["churn_probability"].argsort().tolist() == [0, 1, 2]
+    assert best["churn_probability"][2] == 1
 
 
 def test_the_report_holds_the_truth_only_where_it_is_given(tiny_bert, tmp_path, monkeypatch, capsys):
