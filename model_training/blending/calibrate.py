@@ -18,6 +18,7 @@ from ulvspark.model.parts.calibration import (
     AmountCalibration,
     Calibration,
     ClassesCalibration,
+    CountCalibration,
     HeadCalibration,
     ProbabilityCalibration,
 )
@@ -50,7 +51,7 @@ def _fit(kind: Kind, predicted: Predicted, label: npt.NDArray[Any], coverage: fl
         case "amount":
             return _fit_amount(predicted, label, coverage)
         case "count":
-            raise NotImplementedError
+            return CountCalibration(level=fit_level(predicted.value, label))
         case "probability" | "share":
             return fit_probability(predicted.value, label)
 

@@ -6,6 +6,7 @@ from model_training.blending.held_out_predictions import HeldOutPredictions
 from model_training.data.outcome import Outcome
 from model_training.evaluation.measures import measured
 from model_training.evaluation.weighted import ones
+from ulvspark.contract.heads import HEADS
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.parts.blend import Weights, blend
 from ulvspark.model.parts.calibration import Calibration
@@ -14,6 +15,7 @@ from ulvspark.model.parts.predictions import Prediction, to_scores
 EVIDENCE = (
     "spearman", "gini", "top20_auc", "churn_auc", "tier_f1", "tier_calibration", "churn_calibration", "total_ratio",
     "coverage", "price_spearman",
+    *(f"{head.name}_{name}" for head in HEADS.values() if head.kind == "count" for name in ("spearman", "total_ratio")),
 )  # fmt: skip
 """Names in ``model_training.evaluation.measures``."""
 

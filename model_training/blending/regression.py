@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 
 from model_training.data.outcome import Floats, Outcome
 from ulvspark.contract.heads import HEADS, Kind
@@ -34,7 +34,7 @@ def _fit(kind: Kind, columns: Floats, label: npt.NDArray[Any]) -> Regression | A
             log, sigma = _ridge(columns[positive], np.log(label[positive]))
             return AmountRegression(positive=_logistic(columns, positive.astype(np.int64)), log=log, sigma=sigma)
         case "count":
-            raise NotImplementedError
+            return _poisson(columns, label)
         case "probability":
             return _logistic(columns, label.astype(np.int64))
         case "share":
@@ -59,6 +59,12 @@ def _ridge(columns: Floats, label: Floats) -> tuple[Regression, float]:
     model = Ridge().fit(columns, label)
     sigma = float(np.clip(np.std(label - model.predict(columns)), *SIGMA_RANGE))
     return _regression(model.coef_[None], np.array([model.intercept_])), sigma
+
+
+def _poisson(columns: Floats, label: Floats) -> Regression:
+    """Of the logarithm of the expected count."""
+    model = PoissonRegressor(alpha=1 / len(label), max_iter=1000).fit(columns, label)
+    return _regression(model.coef_[None], np.array([model.intercept_]))
 
 
 def _regression(weights: Floats, offsets: Floats) -> Regression:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_training.blending.calibrate import fit_probability
+from model_training.blending.calibrate import fit_level, fit_probability
 from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation import weighted
 from ulvspark.contract.heads import HEADS, Kind
@@ -56,9 +56,9 @@ def simplex(size: int, steps: int) -> Iterator[tuple[float, ...]]:
 def loss(kind: Kind, predicted: Floats, label: npt.NDArray[Any]) -> float:
     """The loss by which the weights of a head of ``kind`` are chosen; lower is better.
 
-    Amounts: Spearman and normalised Gini. Classes: log loss. Probabilities and shares: log loss after the level is
-    corrected on the same rows, because levels drift and only the order of users matters; for classes the level matters
-    too, since it decides which class is the likeliest.
+    Amounts: Spearman and normalised Gini. Classes: log loss. Probabilities, shares and counts: log loss after the level
+    is corrected on the same rows, because levels drift and only the order of users matters; for classes the level
+    matters too, since it decides which class is the likeliest.
     """
     match kind:
         case "classes":
@@ -67,7 +67,7 @@ def loss(kind: Kind, predicted: Floats, label: npt.NDArray[Any]) -> float:
         case "amount":
             return -_rank_quality(predicted, label)
         case "count":
-            raise NotImplementedError
+            return _poisson_loss(predicted, label)
         case "probability" | "share":
             return _log_loss(predicted, label)
 
@@ -75,6 +75,12 @@ def loss(kind: Kind, predicted: Floats, label: npt.NDArray[Any]) -> float:
 def _rank_quality(predicted: Floats, amount: Floats) -> float:
     ones = weighted.ones(len(amount))
     return float(sum(statistic(amount, predicted, ones)[0] for statistic in (weighted.spearman, weighted.gini)))
+
+
+def _poisson_loss(mean: Floats, count: Floats) -> float:
+    """Log loss of a Poisson distribution, without the term that does not depend on ``mean``."""
+    level = (fit_level(mean, count) * mean).clip(MIN_PROBABILITY)
+    return float((level - count * np.log(level)).mean())
 
 
 def _log_loss(probability: Floats, label: Floats) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation import weighted
 from model_training.evaluation.metrics import METRICS, TOP_SHARE, Metric, Statistic, in_top_share
-from ulvspark.contract.heads import HEADS
+from ulvspark.contract.heads import HEADS, Head
 from ulvspark.contract.tier_bounds import likeliest_tier
 from ulvspark.model.parts.predictions import Decisions
 
@@ -40,12 +40,11 @@ def _of_training(name: Metric) -> Statistic:
     return statistic
 
 
-def _of(head: str, statistic: OfOneColumn) -> Statistic:
+def _of(head: Head, statistic: OfOneColumn) -> Statistic:
     """``statistic`` of the label and the first score column of ``head``, over the users whose label is known."""
-    column = HEADS[head].columns[0]
 
     def over_known(outcome: Outcome, scores: Decisions, weights: Floats) -> Floats:
-        label, predicted = outcome.labels[head], scores[column]
+        label, predicted = outcome.labels[head.name], scores[head.columns[0]]
         known = ~np.isnan(label)
         if known.all():
             return statistic(label, predicted, weights)
@@ -126,40 +125,58 @@ GREATER, LESS, ITS_OWN = float("inf"), 0.0, float("nan")
 VALUE, MEDIAN, INTERVAL = "expected_value", "expected_value_median", "expected_value_low"
 CHURN, TIER, PRICE_SHARE = "churn_probability", "tier_probabilities", "price_sensitivity"
 
+
+def _of_count(head: Head) -> dict[str, ReportMeasure]:
+    """The measures of a head of kind ``count``: order, error and level."""
+    [column] = head.columns
+    return {
+        f"{head.name}_spearman": ReportMeasure(
+            f"Spearman, {head.title}", column, GREATER, _of(head, weighted.spearman)
+        ),
+        f"{head.name}_mae": ReportMeasure(f"MAE, {head.title}", column, LESS, _of(head, _absolute)),
+        f"{head.name}_total_ratio": ReportMeasure(
+            f"Predicted / actual total, {head.title}", column, 1.0, _of(head, _total_ratio)
+        ),
+    }
+
+
+SPEND, LEAVING, PRICE_SENSITIVITY = HEADS["spend"], HEADS["churn"], HEADS["price_sensitivity"]
+
 MEASURES: dict[str, ReportMeasure] = {
     "spearman": ReportMeasure("Spearman, everyone", VALUE, GREATER, _of_training("spearman")),
-    "spearman_spenders": ReportMeasure("Spearman, users who spend", VALUE, GREATER, _of("spend", _spenders)),
+    "spearman_spenders": ReportMeasure("Spearman, users who spend", VALUE, GREATER, _of(SPEND, _spenders)),
     "gini": ReportMeasure("Gini, normalised", VALUE, GREATER, _of_training("gini")),
     "top20_auc": ReportMeasure("AUC, top 20 % by spend", VALUE, GREATER, _of_training("top20_auc")),
-    "top20_recall": ReportMeasure("Recall, top 20 % by spend", VALUE, GREATER, _of("spend", _recall)),
-    "top20_lift": ReportMeasure("Lift of spend, top 20 %", VALUE, GREATER, _of("spend", _lift)),
+    "top20_recall": ReportMeasure("Recall, top 20 % by spend", VALUE, GREATER, _of(SPEND, _recall)),
+    "top20_lift": ReportMeasure("Lift of spend, top 20 %", VALUE, GREATER, _of(SPEND, _lift)),
     "churn_auc": ReportMeasure("AUC, leaving", CHURN, GREATER, _of_training("churn_auc")),
-    "churn_precision": ReportMeasure("Average precision, leaving", CHURN, GREATER, _of("churn", _average_precision)),
-    "churn_brier": ReportMeasure("Brier score, leaving", CHURN, LESS, _of("churn", _square)),
+    "churn_precision": ReportMeasure("Average precision, leaving", CHURN, GREATER, _of(LEAVING, _average_precision)),
+    "churn_brier": ReportMeasure("Brier score, leaving", CHURN, LESS, _of(LEAVING, _square)),
     "churn_calibration": ReportMeasure(
-        "Calibration error, leaving", CHURN, LESS, _of("churn", weighted.calibration_error)
+        "Calibration error, leaving", CHURN, LESS, _of(LEAVING, weighted.calibration_error)
     ),
     "tier_f1": ReportMeasure("Macro-F1, tiers", TIER, GREATER, _of_training("tier_f1")),
     "tier_distance": ReportMeasure("Mean distance in tiers", TIER, LESS, _tier_distance),
     "tier_brier": ReportMeasure("Brier score, tiers", TIER, LESS, _tier_brier),
     "tier_calibration": ReportMeasure("Calibration error, tiers", TIER, LESS, _tier_calibration),
-    "mae": ReportMeasure("MAE of the mean", VALUE, LESS, _of("spend", _absolute), is_amount=True),
+    "mae": ReportMeasure("MAE of the mean", VALUE, LESS, _of(SPEND, _absolute), is_amount=True),
     "mae_median": ReportMeasure("MAE of the median", MEDIAN, LESS, _median_error, is_amount=True),
-    "rmse": ReportMeasure("RMSE", VALUE, LESS, _of("spend", _root_square), is_amount=True),
-    "decile_mape": ReportMeasure("MAPE of deciles", VALUE, LESS, _of("spend", weighted.decile_error)),
-    "total_ratio": ReportMeasure("Predicted / actual total", VALUE, 1.0, _of("spend", _total_ratio)),
+    "rmse": ReportMeasure("RMSE", VALUE, LESS, _of(SPEND, _root_square), is_amount=True),
+    "decile_mape": ReportMeasure("MAPE of deciles", VALUE, LESS, _of(SPEND, weighted.decile_error)),
+    "total_ratio": ReportMeasure("Predicted / actual total", VALUE, 1.0, _of(SPEND, _total_ratio)),
     "coverage": ReportMeasure("Interval coverage", INTERVAL, ITS_OWN, _coverage),
     "width": ReportMeasure("Interval width, mean", INTERVAL, LESS, _width, is_amount=True),
     "price_spearman": ReportMeasure(
-        "Spearman, price sensitivity", PRICE_SHARE, GREATER, _of("price_sensitivity", weighted.spearman)
+        "Spearman, price sensitivity", PRICE_SHARE, GREATER, _of(PRICE_SENSITIVITY, weighted.spearman)
     ),
     "price_sensitivity_error": ReportMeasure(
         "MAE, price sensitivity", PRICE_SHARE, LESS, _of_training("price_sensitivity_error")
     ),
     "price_calibration": ReportMeasure(
         "Calibration error, price sensitivity", PRICE_SHARE, LESS,
-        _of("price_sensitivity", weighted.calibration_error),
+        _of(PRICE_SENSITIVITY, weighted.calibration_error),
     ),
+    **{name: measure for head in HEADS.values() if head.kind == "count" for name, measure in _of_count(head).items()},
 }  # fmt: skip
 """By name. Price sensitivity is an association with past prices, not the effect of a discount."""
 
@@ -167,6 +184,7 @@ MEASURES: dict[str, ReportMeasure] = {
 LEVELS = (
     "churn_brier", "churn_calibration", "tier_f1", "tier_distance", "tier_brier", "tier_calibration", "mae",
     "mae_median", "rmse", "decile_mape", "total_ratio", "coverage", "width",
+    *(f"{head.name}_{name}" for head in HEADS.values() if head.kind == "count" for name in ("mae", "total_ratio")),
 )  # fmt: skip
 """Measures that mean nothing where the bundle predicts a window of another length than what happened."""
 

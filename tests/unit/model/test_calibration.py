@@ -11,7 +11,7 @@ from model_training.data.outcome import Outcome
 from tests import tiny
 from tests.outcomes import outcome
 from ulvspark.model.network.heads import ZeroInflatedLognormal
-from ulvspark.model.parts.calibration import Calibration
+from ulvspark.model.parts.calibration import Calibration, CountCalibration
 from ulvspark.model.parts.predictions import Predicted, Prediction, to_scores
 
 WINDOW = (date(2020, 1, 1),)
@@ -97,6 +97,14 @@ def test_the_level_follows_many_users_and_not_a_single_one() -> None:
     assert spend.sum() / value.sum() == pytest.approx(2)
     assert fit_level(value, spend) < 1.3
     assert fit_level(value, np.zeros(3000)) == 1.0
+
+
+def test_a_count_is_corrected_in_its_level_alone() -> None:
+    dice = np.random.default_rng(8)
+    mean = dice.gamma(2, 1, 5000)
+    level = fit_level(2 * mean, dice.poisson(mean).astype(float))
+    corrected = CountCalibration(level=level).apply(Predicted(2 * mean)).value
+    np.testing.assert_allclose(corrected, mean, rtol=0.05)
 
 
 def everything(seed: int, n: int) -> tuple[Prediction, Outcome]:

@@ -66,6 +66,55 @@ def test_loss_and_mean_share_their_clamps() -> None:
     assert heads.amount_loss(raw, spend).item() == pytest.approx(heads.amount_loss(inside, spend).item(), rel=1e-5)
 
 
+COUNTS = torch.tensor([[0.3, 0.2], [-2.0, -1.0], [1.5, 3.0]], dtype=torch.float64)
+
+
+def negative_binomial(row: torch.Tensor) -> stats.rv_discrete:
+    log_mean, raw_dispersion = row.tolist()
+    size = 1 / math.log1p(math.exp(raw_dispersion))
+    return stats.nbinom(size, size / (size + math.exp(log_mean)))
+
+
+def test_count_loss_is_the_likelihood_and_the_prediction_its_mean() -> None:
+    count = torch.tensor([0.0, 1.0, 7.0], dtype=torch.float64)
+    expected = [-negative_binomial(row).logpmf(int(n)) for row, n in zip(COUNTS, count.tolist(), strict=True)]
+    assert heads.count_loss(COUNTS, count).item() == pytest.approx(np.mean(expected))
+    means = [negative_binomial(row).mean() for row in COUNTS]
+    assert heads.predicted_value("count", COUNTS).tolist() == pytest.approx(means)
+
+
+@pytest.mark.parametrize("value", [-1e4, 1e4])
+@pytest.mark.parametrize("count", [0.0, 1.0, 1e4])
+def test_counts_stay_finite_far_out(value: float, count: float) -> None:
+    raw = torch.full((2, 2), value, requires_grad=True)
+    loss = heads.head_loss("count", raw, torch.tensor([count, count]))
+    loss.backward()
+    assert loss.isfinite()
+    assert raw.grad.isfinite().all()
+    assert heads.predicted_value("count", raw).isfinite().all()
+
+
+def test_loss_and_mean_of_a_count_share_their_clamps() -> None:
+    far, edge = torch.tensor([[50.0, 0.5]]), torch.tensor([[heads.LOG_COUNT_RANGE[1], 0.5]])
+    assert torch.equal(heads.predicted_value("count", far), heads.predicted_value("count", edge))
+    assert torch.equal(heads.count_loss(far, torch.ones(1)), heads.count_loss(edge, torch.ones(1)))
+
+
+def test_counts_learn_their_mean() -> None:
+    count = torch.from_numpy(np.random.default_rng(0).negative_binomial(1.5, 0.3, 300)).float()
+    raw = torch.zeros(2, requires_grad=True)
+    optimiser = torch.optim.LBFGS([raw], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = heads.count_loss(raw.expand(300, 2), count)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert heads.predicted_value("count", raw.detach()[None]).item() == pytest.approx(count.mean().item(), rel=1e-3)
+
+
 def test_unknown_shares_give_no_gradient() -> None:
     raw = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
     share = torch.tensor([0.25, float("nan"), 1.0])

@@ -13,7 +13,7 @@ from model_training.blend import blend_bundle, weights_of
 from model_training.blend import main as blend_main
 from model_training.blending.config import BlendConfig
 from model_training.blending.renewal import calibration_windows
-from model_training.blending.weights import choose_weights, share_among_parts, simplex
+from model_training.blending.weights import choose_weights, loss, share_among_parts, simplex
 from model_training.data.dataset import TrainingSet, held_out, read_training_set
 from model_training.recalibrate import main as recalibrate_main
 from model_training.recalibrate import recalibrate_bundle
@@ -216,6 +216,14 @@ def test_weights_are_shared_among_the_parts_that_predict_a_head() -> None:
     assert found == {"churn": {"network": 0.5, "linear": 0.5}}
     trees_alone = {"churn": {"network": 0.0, "trees": 1.0}}
     assert share_among_parts(trees_alone, {"network": some, "trees": nothing}) == {"churn": {"network": 1.0}}
+
+
+def test_counts_are_weighed_by_their_order_whatever_their_level() -> None:
+    count = np.array([0.0, 1.0, 3.0, 6.0])
+    too_high, wrong_order = 10 * count + 0.1, count[::-1].copy() + 0.1
+    assert loss("count", too_high, count) < loss("count", wrong_order, count)
+    assert loss("count", too_high, count) == pytest.approx(loss("count", too_high / 10, count), abs=0.01)
+    assert np.isfinite(loss("count", np.zeros(4), np.zeros(4)))
 
 
 def test_weights_are_shares() -> None:

@@ -16,10 +16,16 @@ MU_RANGE = (-8.0, 8.0)
 SIGMA_RANGE = (0.05, 2.5)
 """Below the floor the density would grow without bound, above the ceiling exp(sigma ** 2 / 2) would."""
 
+LOG_COUNT_RANGE = (-8.0, 6.0)
+"""Logarithm of an expected count: from 0.0003 to 400."""
+
+DISPERSION_RANGE = (0.01, 20.0)
+"""Below the floor the distribution hardly differs from Poisson's, above the ceiling nearly every count is 0."""
+
 
 def output_size(kind: Kind, n_classes: int) -> int:
     """How many raw outputs a head has; heads of one output give (B,), the others (B, size)."""
-    return {"classes": n_classes, "amount": 3, "count": 1, "probability": 1, "share": 1}[kind]
+    return {"classes": n_classes, "amount": 3, "count": 2, "probability": 1, "share": 1}[kind]
 
 
 def head_loss(kind: Kind, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -35,7 +41,7 @@ def head_loss(kind: Kind, raw: Tensor, label: Tensor, class_weights: Tensor | No
         case "amount":
             return amount_loss(raw, label.float())
         case "count":
-            raise NotImplementedError
+            return count_loss(raw, label.float())
         case "probability":
             return F.binary_cross_entropy_with_logits(raw, label.float())
         case "share":
@@ -50,7 +56,7 @@ def predicted_value(kind: Kind, raw: Tensor) -> Tensor:
         case "amount":
             return amount_distribution(raw).mean()
         case "count":
-            raise NotImplementedError
+            return count_parameters(raw)[0].exp()
         case "probability" | "share":
             return raw.sigmoid()
 
@@ -123,3 +129,21 @@ def amount_distribution(raw: Tensor) -> ZeroInflatedLognormal:
     """The distribution that the (B, 3) raw outputs of a head of kind ``amount`` stand for."""
     logit, mu, sigma = amount_parameters(raw)
     return ZeroInflatedLognormal(logit.sigmoid(), mu, sigma)
+
+
+def count_parameters(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 2) to the logarithm of the mean and the dispersion of a negative binomial distribution.
+
+    The variance is mean + dispersion * mean ** 2 (NB2; Hilbe, "Negative Binomial Regression", 2011).
+    """
+    log_mean, dispersion = raw.unbind(dim=-1)
+    return log_mean.clamp(*LOG_COUNT_RANGE), F.softplus(dispersion).clamp(*DISPERSION_RANGE)
+
+
+def count_loss(raw: Tensor, count: Tensor) -> Tensor:
+    """Negative log-likelihood of ``count`` (B,)."""
+    log_mean, dispersion = count_parameters(raw)
+    size, mean = 1 / dispersion, log_mean.exp()
+    combinations = torch.lgamma(count + size) - torch.lgamma(size) - torch.lgamma(count + 1)
+    log_total = (size + mean).log()
+    return -(combinations + size * (size.log() - log_total) + count * (log_mean - log_total)).mean()

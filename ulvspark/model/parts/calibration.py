@@ -85,8 +85,19 @@ class AmountCalibration(Strict):
         )
 
 
+class CountCalibration(Strict):
+    """Corrects the level of a count."""
+
+    kind: Literal["count"] = "count"
+    level: float = Field(gt=0, allow_inf_nan=False)
+    """Times the mean."""
+
+    def apply(self, predicted: Predicted) -> Predicted:
+        return Predicted(predicted.value * self.level)
+
+
 HeadCalibration = Annotated[
-    ClassesCalibration | AmountCalibration | ProbabilityCalibration, Field(discriminator="kind")
+    ClassesCalibration | AmountCalibration | CountCalibration | ProbabilityCalibration, Field(discriminator="kind")
 ]
 
 

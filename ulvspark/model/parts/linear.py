@@ -1,4 +1,4 @@
-"""Logistic and ridge regression on logarithms of recency, frequency and money: strong when labels are few."""
+"""Logistic, ridge and Poisson regression on logarithms of recency, frequency and money: strong when labels are few."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from ulvspark.contract.config import Strict
 from ulvspark.contract.heads import HEADS, HeadName, Kind
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
-from ulvspark.model.network.heads import MU_RANGE, ZeroInflatedLognormal
+from ulvspark.model.network.heads import LOG_COUNT_RANGE, MU_RANGE, ZeroInflatedLognormal
 from ulvspark.model.parts.predictions import Array, Predicted, Prediction
 
 COUNT_COLUMNS = ("recency_days", "tenure_days", "orders")
@@ -85,7 +85,9 @@ def _predicted(kind: Kind, regression: Regression | AmountRegression, columns: A
         distribution = regression.distribution(columns)
         return Predicted(distribution.mean().numpy(), distribution)
     outputs = regression.apply(columns)
-    return Predicted(_softmax(outputs) if kind == "classes" else _sigmoid(outputs[:, 0]))
+    if kind == "classes":
+        return Predicted(_softmax(outputs))
+    return Predicted(np.exp(outputs[:, 0].clip(*LOG_COUNT_RANGE)) if kind == "count" else _sigmoid(outputs[:, 0]))
 
 
 def _sigmoid(logit: Array) -> Array:
