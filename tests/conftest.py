@@ -11,18 +11,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny models gain nothing from threads, and on a busy machine threads that wait for each other lose a lot.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# For JVMs that live a quarter of an hour on a dozen rows: queries are not worth compiling.
-os.environ.setdefault(
-    "PYSPARK_SUBMIT_ARGS",
-    "--driver-java-options '-XX:+UseParallelGC' --conf spark.sql.codegen.wholeStage=false "
-    "--conf spark.sql.codegen.factoryMode=NO_CODEGEN pyspark-shell",
-)
-TINY = {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "1",
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
-
 # The same examples every time, and no stopwatch: a busy machine is not a bug.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
@@ -36,9 +24,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
 
     # On a clean machine the first session fetches Delta's jars, and of two at once one would find half of them.
     with FileLock(tmp_path_factory.getbasetemp().parent / "jars.lock"):
-        session = get_session("tests")
-    for name, value in TINY.items():
-        session.conf.set(name, value)
+        # An empty folder is small data, so the session has the settings for it.
+        session = get_session("tests", reads=[str(tmp_path_factory.mktemp("empty"))])
     yield session
     session.stop()
 
