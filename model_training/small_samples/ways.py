@@ -55,7 +55,7 @@ def ways_with_bundle(
     start = config.model_copy(update={"start_from": folder})
     return {
         "bundle from elsewhere, as it is": lambda sample: score_with_bundle(sample, bundle),
-        "bundle, gone on from": lambda sample: fit_network(sample, start, scratch / "on"),
+        "bundle, trained further": lambda sample: fit_network(sample, start, scratch / "on"),
         "bundle as it is and ridge, mean rank": lambda sample: mean_rank(
             score_with_bundle(sample, bundle), linear.predict(sample.task)
         ),

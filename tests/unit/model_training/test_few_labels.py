@@ -151,7 +151,7 @@ def test_the_table_shows_every_way_at_every_size(stranger, masked, training_ware
     few_labels.main([*arguments, "--overrides", *NUMBERS_ALONE])
     printed = capsys.readouterr().out
     spearman, _, churn = printed[printed.index("\nSpearman") :].split("\n\n")
-    for name in ("ridge and logistic", "new heads", "bundle, gone on from", "cloze, tuned", "LightGBM"):
+    for name in ("ridge and logistic", "new heads", "bundle, trained further", "cloze, tuned", "LightGBM"):
         [line] = [line for line in spearman.splitlines() if line.startswith(name)]
         assert len(re.findall(r"-?0\.\d{3} ± 0\.\d{3}", line)) == 2
     as_it_is = re.search(r"as it is +(\S+) ± 0\.000 +(\S+) ± 0\.000", spearman)
