@@ -74,6 +74,18 @@ def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path):
 NUMBERS_ALONE = ["network.use_text=false", "tuning.freeze=head"]
 
 
+def test_a_run_killed_before_its_report_saves_its_bundle_again(tmp_path, training_warehouse, tiny_bert):
+    config = small(tiny_bert, *NUMBERS_ALONE)
+    folder = finetune(config, training_warehouse, tmp_path, "validation")
+    weights = (folder / "bundle/heads.safetensors").read_bytes()
+    (folder / "report.json").unlink()
+    (folder / "candidate").mkdir()
+    assert finetune(config, training_warehouse, tmp_path, "validation") == folder
+    assert read_report(folder) is not None
+    assert (folder / "bundle/heads.safetensors").read_bytes() == weights
+    assert not (folder / "candidate").exists()
+
+
 def test_what_was_replaced_under_the_same_name_makes_another_run(tmp_path, tiny_bert):
     base, bundle = tmp_path / "base", tmp_path / "bundle"
     plain, going_on = small(base), small(base, *NUMBERS_ALONE, f"start_from={bundle}")
