@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -78,8 +79,8 @@ def write_source(folder: Path, users: int, events: int) -> Path:
     ]  # fmt: skip
     products = [{"product_id": f"p{n}", "title": title, "category": "home > gifts"} for n, title in enumerate(titles)]
     people = [{"user_id": f"user{user:03d}", "signup": date(2023, 1, 1), "country": "GB"} for user in range(users)]
-    tables = {"events": rows, "products": products, "users": people}
-    mapping = {"name": "small", "currency": "EUR", "time_zone": "UTC"}
+    tables: dict[str, list[dict[str, Any]]] = {"events": rows, "products": products, "users": people}
+    mapping: dict[str, Any] = {"name": "small", "currency": "EUR", "time_zone": "UTC"}
     for name, content in tables.items():
         pd.DataFrame(content).to_parquet(folder / f"{name}.parquet", coerce_timestamps="us")
         columns = {column: column for column in content[0]}
@@ -102,7 +103,11 @@ def publish_bundle(folder: Path) -> Path:
 
 def load(folder: Path) -> tuple[float, float]:
     """Load a source into the warehouse in its folder."""
-    given = {"source": folder / "source.yaml", "source-root": folder, "warehouse": folder / "warehouse"}
+    given: dict[str, object] = {
+        "source": folder / "source.yaml",
+        "source-root": folder,
+        "warehouse": folder / "warehouse",
+    }
     return run("load_source", given)
 
 

@@ -118,12 +118,10 @@ class Pruning(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        *,
-        metrics: dict[str, float],
-        **kwargs: object,
+        **kwargs: Any,  # noqa: ANN401 - as Trainer calls it
     ) -> None:
         # By share of the training rather than by step, since trials differ in their batches.
         percent = round(100 * state.global_step / state.max_steps)
-        self._trial.report(metrics[f"eval_{self._metric}"], percent)
+        self._trial.report(kwargs["metrics"][f"eval_{self._metric}"], percent)
         if self._trial.should_prune():
             raise optuna.TrialPruned(f"at {percent} % of its training")
