@@ -12,13 +12,15 @@ def outcome(
     churn: np.ndarray | None = None,
     tier: np.ndarray | None = None,
     price_sensitivity: np.ndarray | None = None,
+    orders: np.ndarray | None = None,
 ) -> Outcome:
-    """Spend is 1 in platform scales, nobody left, all are in the lowest tier, and no price sensitivity is known."""
+    """By default all spend 1 in one order, nobody leaves, all are in tier 0, and no price sensitivity is known."""
     return Outcome(
         {
             "tier": np.zeros(users, np.int64) if tier is None else tier.astype(np.int64),
             "spend": np.ones(users) if spend is None else spend,
             "churn": np.zeros(users) if churn is None else churn,
             "price_sensitivity": np.full(users, np.nan) if price_sensitivity is None else price_sensitivity,
+            "orders": np.ones(users) if orders is None else orders,
         }
     )

@@ -54,6 +54,7 @@ def _row(dice: np.random.Generator, number: int, worth: float, as_of: date) -> d
         "history_hash": f"{as_of}-{number}" if as_of != PROTOCOL.dates[1] else f"{PROTOCOL.dates[0]}-{number}",
         **numbers, "spend": 100 * worth * dice.lognormal(0, 0.3) if spends else 0.0, "churned": int(not spends),
         "price_sensitivity": float(dice.random()) if spends else None, "run_id": META.run_id,
+        "orders_in_horizon": int(spends) * (1 + round(6 * worth)),
     }  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def to_arrow(rows: pd.DataFrame) -> pa.Table:
     return pa.table(
         {
             name: pa.array(rows[name].tolist(), type=HISTORY if name == "history" else None)
-            if name in ("history", "user_id", "as_of_date", "history_hash", "run_id", "churned")
+            if name in ("history", "user_id", "as_of_date", "history_hash", "run_id", "churned", "orders_in_horizon")
             else pa.array(rows[name].astype(object).where(rows[name].notna(), None), pa.float64())
             for name in rows
         }

@@ -78,6 +78,15 @@ HEADS = {
             filled=("price_sensitivity",),
             title="price sensitivity",
         ),
+        Head(
+            "orders",
+            "count",
+            label="orders_in_horizon",
+            columns=("expected_orders",),
+            filled=("expected_orders",),
+            title="number of orders",
+            by_default=False,
+        ),
     )
 }
 """The shipped heads by name. The classes of ``tier`` are ranges of spend, so it also gives an expected value."""

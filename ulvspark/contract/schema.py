@@ -217,6 +217,7 @@ LABELS = (
     Column("spend", "DOUBLE", True),
     Column("churned", "INT", True),
     Column("price_sensitivity", "DOUBLE"),
+    Column("orders_in_horizon", "BIGINT", True),
 )
 """Training labels from [as_of, as_of + horizon). Spend is max(0, net spend) in the warehouse's currency."""
 

@@ -18,7 +18,8 @@ def label(events: DataFrame, as_of: date, horizon_days: int, time_zone: str) -> 
 
     Columns: user_id; spend DOUBLE = max(0, purchases - returns) in the warehouse's currency; churned INT = 1 without
     a purchase; price_sensitivity DOUBLE = the share of purchase amount at price_relation 'below' among purchases
-    whose relation is known, null when there is none.
+    whose relation is known, null when there is none; orders_in_horizon BIGINT = the orders with a purchase, where
+    purchases without an order id are one order together, as in ``history.numbers``.
     """
     start, end = (local_midnight(day, time_zone) for day in (as_of, as_of + timedelta(days=horizon_days)))
     window = events.where((F.col("event_time") >= F.lit(start)) & (F.col("event_time") < F.lit(end)))
@@ -28,7 +29,13 @@ def label(events: DataFrame, as_of: date, horizon_days: int, time_zone: str) -> 
         F.greatest(net, F.lit(0)).cast("double").alias("spend"),
         (F.count_if(F.expr(PURCHASE)) == 0).cast("int").alias("churned"),
         sensitivity.alias("price_sensitivity"),
+        _orders().alias("orders_in_horizon"),
     )
+
+
+def _orders() -> Column:
+    with_id = F.count_distinct(F.when(F.expr(PURCHASE), F.col("order_id")))
+    return with_id + F.bool_or(F.expr(f"{PURCHASE} AND order_id IS NULL")).cast("bigint")
 
 
 def _total(value: str, condition: str = "TRUE") -> Column:
@@ -43,6 +50,7 @@ def _share(part: Column, whole: Column) -> Column:
 
 
 def training_rows(behaviour: DataFrame, labels: DataFrame) -> DataFrame:
-    """Eligible users of ``behaviour`` with their labels; who did nothing in the window spent 0 and churned."""
+    """Eligible users of ``behaviour`` with their labels; without an event in the window they spent 0 and churned."""
     joined = behaviour.where("eligible").drop("eligible").join(labels, "user_id", "left")
-    return joined.withColumns({"spend": F.coalesce("spend", F.lit(0.0)), "churned": F.coalesce("churned", F.lit(1))})
+    without_event = {"spend": F.lit(0.0), "churned": F.lit(1), "orders_in_horizon": F.lit(0)}
+    return joined.withColumns({name: F.coalesce(name, value) for name, value in without_event.items()})

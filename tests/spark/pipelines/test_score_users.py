@@ -120,6 +120,7 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
     shopper = scores["user00"]
     assert (shopper.status, shopper.currency, shopper.as_of_date) == ("scored", "GBP", shop.AS_OF)
     assert shopper.ulv_tier == shopper.raw_tier
+    assert shopper.expected_orders is None, "the bundle has no head orders"
     filled = {"user_id", *schema.SCORES.required}
     for stranger in shop.STRANGERS:
         assert scores[stranger].status == "no_history"
@@ -236,7 +237,7 @@ def test_tier_bounds_in_another_currency_are_an_error(night, arguments, tmp_path
 
 
 def test_a_bundle_without_text_and_tier_head_gives_tiers_by_value(night, arguments, tmp_path):
-    spec = NetworkSpec(hidden_size=8, use_text=False, heads=("spend",))
+    spec = NetworkSpec(hidden_size=8, use_text=False, heads=("spend", "orders"))
     models = publish(tmp_path / "models", spec, "champion")
     assert score_users.main(arguments(night, models)) == 0
     scale = night.read("populations").where(f"run_id = '{last_run(night).run_id}'").collect()[0].platform_scale
@@ -245,6 +246,7 @@ def test_a_bundle_without_text_and_tier_head_gives_tiers_by_value(night, argumen
         in_scales = row.expected_value / scale
         assert row.ulv_tier == ("low" if in_scales < 0.5 else "mid" if in_scales < 2 else "high")
         assert (row.tier_probabilities, row.churn_probability, row.price_sensitivity) == (None, None, None)
+        assert row.expected_orders > 0
 
 
 def test_quotas_give_each_tier_its_share_of_the_scored_users(night, models, arguments, tmp_path):

@@ -49,6 +49,7 @@ def test_every_fault_is_named_at_once(spark):
         "have price_sensitivity outside 0 to 1": {"price_sensitivity": float("nan")},
         "have expected_value below 0 or not finite": {"expected_value": float("inf")},
         "have expected_value_median below 0 or not finite": {"expected_value_median": -0.01},
+        "have expected_orders below 0 or not finite": {"expected_orders": -1.0},
         "have an interval of expected_value that does not hold the median": {
             "expected_value_low": 0.5,
             "expected_value_high": 9.0,
@@ -59,6 +60,14 @@ def test_every_fault_is_named_at_once(spark):
     message = refusal(spark, *faults.values(), *[HIGH] * 5)
     assert [fault for fault in faults if f"1 rows {fault}" not in message] == []
     assert message.count(";") == len(faults) - 1
+
+
+def test_a_bundle_with_the_head_orders_fills_expected_orders(spark):
+    heads = (*DEFAULT_HEADS, "orders")
+    verify(scores(spark, {"expected_orders": 0.0}, HIGH | {"expected_orders": 2.5}), 2, heads, ("low", "high"), LIMITS)
+    message = refusal(spark, {"expected_orders": float("nan")}, HIGH | {"expected_orders": -0.1}, heads=heads)
+    assert "2 rows are scored and lack expected_orders" in message
+    assert "2 rows have expected_orders below 0 or not finite" in message
 
 
 def test_rows_in_are_rows_out(spark):

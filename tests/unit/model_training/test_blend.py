@@ -15,6 +15,7 @@ from model_training.blending.config import BlendConfig
 from model_training.blending.renewal import calibration_windows
 from model_training.blending.weights import choose_weights, loss, share_among_parts, simplex
 from model_training.data.dataset import TrainingSet, held_out, read_training_set
+from model_training.evaluation.bundle_metrics import score_rows
 from model_training.recalibrate import main as recalibrate_main
 from model_training.recalibrate import recalibrate_bundle
 from tests import tiny
@@ -115,6 +116,33 @@ def test_a_blended_bundle_tests_itself_and_does_not_depend_on_company(blended: P
     nobody = decide(scorer, slice(0, 0))
     assert nobody["tier_probabilities"].shape == (0, 3)
     assert len(nobody["expected_value_high"]) == 0
+
+
+def test_a_bundle_with_the_head_orders_predicts_their_number(
+    tiny_bert: Path, tmp_path: Path, data: TrainingSet
+) -> None:
+    network = NetworkSpec(use_text=False, hidden_size=8, heads=(*DEFAULT_HEADS, "orders"))
+    weights = {**EVEN, "orders": {"network": 0.2, "trees": 0.4, "linear": 0.4}}
+    source = saved(tmp_path / "a", tiny_bert, network)
+    made_bundle = blend_bundle(source, tmp_path / "b", data, "validation", CONFIG, weights)
+    scorer = Predictor.load(tmp_path / "b")
+    scorer.self_test()
+    rows = np.flatnonzero(data.rows["as_of_date"] == PROTOCOL.validation_cut)
+    expected = score_rows(scorer, data, rows)["expected_orders"]
+    assert np.isfinite(expected).all()
+    assert (expected > 0).all()
+    actual = data.rows["orders_in_horizon"].to_numpy()[rows]
+    assert expected.mean() == pytest.approx(actual.mean(), rel=0.15)
+    assert np.corrcoef(expected, actual)[0, 1] > 0.5
+    for part in ("", "trees_", "linear_"):
+        assert made_bundle.metrics[f"{part}validation_orders_spearman"] > 0.4
+    assert made_bundle.metrics["validation_orders_total_ratio"] == pytest.approx(1, abs=0.15)
+    assert "| number of orders | 0.2 | 0.4 | 0.4 |" in (tmp_path / "b" / "README.md").read_text()
+
+
+def test_a_bundle_without_the_head_orders_says_nothing_about_them(blended: Path) -> None:
+    assert "expected_orders" not in decide(Predictor.load(blended))
+    assert not any("orders" in name for name in read_manifest(blended).files | read_manifest(blended).metrics)
 
 
 def test_copied_by_way_of_a_store_it_scores_the_same(blended: Path, tmp_path: Path) -> None:
@@ -223,7 +251,6 @@ def test_counts_are_weighed_by_their_order_whatever_their_level() -> None:
     too_high, wrong_order = 10 * count + 0.1, count[::-1].copy() + 0.1
     assert loss("count", too_high, count) < loss("count", wrong_order, count)
     assert loss("count", too_high, count) == pytest.approx(loss("count", too_high / 10, count), abs=0.01)
-    assert np.isfinite(loss("count", np.zeros(4), np.zeros(4)))
 
 
 def test_weights_are_shares() -> None:

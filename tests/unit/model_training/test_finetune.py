@@ -165,6 +165,17 @@ def test_a_classifier_alone_gives_tiers_and_values(tmp_path, training_warehouse,
     assert scores["expected_value"].min() >= 0
 
 
+def test_the_number_of_orders_is_learned_and_scored(tmp_path, training_warehouse, tiny_bert):
+    heads = "network.heads=[tier, spend, churn, price_sensitivity, orders]"
+    config = small(tiny_bert, "tuning.freeze=head", "network.use_text=false", "heads.epochs=30", heads)
+    run = finetune(config, training_warehouse, tmp_path, "validation")
+    whole, rows = rows_at(training_warehouse, training_set.PROTOCOL.validation_cut)
+    expected = score_rows(Predictor.load(run / "bundle"), whole, rows)["expected_orders"]
+    actual = whole.rows["orders_in_horizon"].to_numpy()[rows]
+    assert expected.mean() == pytest.approx(actual.mean(), rel=0.3)
+    assert np.corrcoef(expected, actual)[0, 1] > 0.3
+
+
 def test_best_checkpoint_is_kept_and_training_stops_early(tmp_path, training_warehouse, tiny_bert):
     config = small(
         tiny_bert, "tuning.freeze=head", "heads.epochs=60", "validation.patience=3", "validation.metric=loss",

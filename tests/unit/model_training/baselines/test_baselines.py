@@ -49,7 +49,7 @@ def _plausible(rows: pd.DataFrame) -> pd.DataFrame:
 def with_labels(made: TrainingSet, shuffled: "pd.Series[bool]") -> TrainingSet:
     """The labels of the rows ``shuffled`` dealt out anew among them."""
     rows = made.rows.copy()
-    labels = ["spend", "churned", "price_sensitivity"]
+    labels = ["spend", "churned", "price_sensitivity", "orders_in_horizon"]
     order = np.random.default_rng(5).permutation(int(shuffled.sum()))
     rows.loc[shuffled, labels] = rows.loc[shuffled, labels].to_numpy()[order]
     return dataclasses.replace(made, rows=rows)
@@ -76,7 +76,7 @@ def test_labels_that_close_after_the_cut_change_nothing_and_earlier_ones_do(made
 
 def test_what_a_baseline_is_given_of_the_cut_has_no_labels(made):
     task = make_task(made, CUT, TIERS)
-    assert not {"spend", "churned", "price_sensitivity"} & set(task.target.rows)
+    assert not {"spend", "churned", "price_sensitivity", "orders_in_horizon"} & set(task.target.rows)
     assert set(task.target.rows["as_of_date"]) == {CUT}
     assert set(task.train.rows["as_of_date"]) == {date(2020, 1, 1), date(2020, 2, 1)}
 
