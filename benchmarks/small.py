@@ -108,7 +108,7 @@ def load(folder: Path) -> tuple[float, float]:
         "source-root": folder,
         "warehouse": folder / "warehouse",
     }
-    return run("load_source", given)
+    return run("load_source", {"source": folder / "source.yaml"} | root)
 
 
 def score(folder: Path, models: Path, as_of: date) -> tuple[float, float]:
