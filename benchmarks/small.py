@@ -103,12 +103,8 @@ def publish_bundle(folder: Path) -> Path:
 
 def load(folder: Path) -> tuple[float, float]:
     """Load a source into the warehouse in its folder."""
-    given: dict[str, object] = {
-        "source": folder / "source.yaml",
-        "source-root": folder,
-        "warehouse": folder / "warehouse",
-    }
-    return run("load_source", {"source": folder / "source.yaml"} | root)
+    source = folder / "source.yaml"
+    return run("load_source", {"source": source, "source-root": folder, "warehouse": folder / "warehouse"})
 
 
 def score(folder: Path, models: Path, as_of: date) -> tuple[float, float]:
