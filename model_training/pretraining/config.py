@@ -16,7 +16,7 @@ class PretrainConfig(Strict):
     """A folder, a Hugging Face name, or ``minilm``, as for fine-tuning."""
     method: Literal["mlm", "denoise"] = "mlm"
     """``mlm``: guess masked tokens. ``denoise``: delete words, rebuild the text from its vector."""
-    text: TextSpec = Field(default_factory=lambda: TextSpec.model_validate({}))
+    text: TextSpec
     pooling: Literal["mean", "cls", "last"] = "mean"
     """Of ``denoise``: how tokens become the vector of the text. Take the one of the fine-tuning that follows."""
     mask_share: float = Field(0.15, gt=0, lt=1)

@@ -237,9 +237,10 @@ def test_tier_bounds_in_another_currency_are_an_error(night, arguments, tmp_path
 
 
 def test_a_bundle_without_text_and_tier_head_gives_tiers_by_value(night, arguments, tmp_path):
-    spec = NetworkSpec(hidden_size=8, use_text=False, heads=("spend", "orders"))
+    spec = NetworkSpec(unit="history", hidden_size=8, use_text=False, heads=("spend", "orders"))
     models = publish(tmp_path / "models", spec, "champion")
     assert score_users.main(arguments(night, models)) == 0
+    assert last_run(night).counts["timelines_built"] == 14, "it reads timelines instead of shuffling all words"
     scale = night.read("populations").where(f"run_id = '{last_run(night).run_id}'").collect()[0].platform_scale
     for user in shop.SHOPPERS:
         row = by_user(night)[user]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.score_users import ScoreConfig
 from model_training.blending.config import BlendConfig
 from model_training.finetuning.config import TrainConfig
 from model_training.pretraining.config import PretrainConfig
@@ -12,6 +11,7 @@ from model_training.searching.config import SearchConfig
 from ulvspark.contract.config import load_config
 from ulvspark.contract.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, SequenceSpec, TextSpec
+from ulvspark.pipelines.score_users import ScoreConfig
 from ulvspark.scoring.tiers import TierDecision
 from ulvspark.simulation.config import SimulationConfig
 
