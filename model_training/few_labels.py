@@ -189,7 +189,7 @@ def fill_in(now: Draw, config: TrainConfig, args: argparse.Namespace, epochs: in
             f"--words: {len(args.words)} words for {len(now.known.tiers.names)} tiers; give one for each"
         )
     found = cloze.load_cloze(args.cloze, config.text, args.words)
-    known, new = ([render(each, config.text) for each in part.rows["history"]]
+    known, new = ([render(history, config.text) for history in part.rows["history"]]
                   for part in (now.known.train, now.known.target))  # fmt: skip
     if epochs:
         cloze.fit(found, found.read(known), now.known.outcome.tier, epochs, LEARNING_RATE, now.seed)
@@ -223,11 +223,11 @@ def _judged(scores: Decisions, now: Draw) -> dict[str, float]:
 
 
 def _report(found: pd.DataFrame) -> None:
-    """A table a measure: mean and standard deviation over the draws, and who wins at each size; what is left out."""
+    """Print a table for each measure (mean and deviation over the draws, best way by size), and what was left out."""
     ways, sizes = (list(dict.fromkeys(found[name])) for name in ("way", "labels"))
     for name, title in SHOWN.items():
-        of = found.groupby(["way", "labels"])[name]
-        mean, std = (each.unstack().reindex(index=ways, columns=sizes) for each in (of.mean(), of.std()))
+        by_way = found.groupby(["way", "labels"])[name]
+        mean, std = (figures.unstack().reindex(index=ways, columns=sizes) for figures in (by_way.mean(), by_way.std()))
         rows = [
             (way, *map(_cell, means, spreads))
             for way, means, spreads in zip(ways, mean.to_numpy(), std.to_numpy(), strict=True)
