@@ -73,10 +73,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _named(also: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for each in also:
-        name, equals, model = each.partition("=")
+    for argument in also:
+        name, equals, model = argument.partition("=")
         if not (name and equals and model) or name in (BUNDLE, *BASELINES):
-            raise ExpectedError(f"--also {each}: write it as NAME=MODEL, with a name that no other model has")
+            raise ExpectedError(f"--also {argument}: write it as NAME=MODEL, with a name that no other model has")
         found[name] = model
     return found
 

@@ -19,8 +19,8 @@ from ulvspark.model.parts.predictions import Decisions
 
 DAYS_PER_UNIT = 7.0
 """Weeks, as in the paper: numbers near 1 help the optimiser."""
-LIMIT = 9.0
-"""Of the logarithm of a parameter. Where users hardly differ in something, the likelihood rises up to here."""
+MAX_LOGARITHM = 9.0
+"""Of a parameter. Where users hardly differ in something, the likelihood would rise without end."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def fit_bgnbd(data: Purchases) -> BgNbd:
     """Maximum likelihood. Raises UnfitError where nobody bought twice or the optimiser does not arrive."""
     if not (data.x > 0).any():
         raise UnfitError("BG/NBD: nobody bought on two days")
-    return BgNbd(*_minimise(lambda each: -_bgnbd_likelihood(BgNbd(*each), data).mean(), 4, "BG/NBD"))
+    return BgNbd(*_minimise(lambda values: -_bgnbd_likelihood(BgNbd(*values), data).mean(), 4, "BG/NBD"))
 
 
 def _bgnbd_likelihood(model: BgNbd, data: Purchases) -> Floats:
@@ -108,7 +108,7 @@ def _bgnbd_likelihood(model: BgNbd, data: Purchases) -> Floats:
 
 
 def probability_alive(model: BgNbd, data: Purchases) -> Floats:
-    """P(alive at age t), 1 for who never bought again; Fader, Hardie and Lee, notes/021."""
+    """P(alive at age t), which is 1 without a repeat purchase; Fader, Hardie and Lee, notes/021."""
     odds = np.log(model.a / (model.b + np.maximum(data.x, 1) - 1))
     odds = odds + (model.r + data.x) * np.log((model.alpha + data.t) / (model.alpha + data.t_x))
     return np.asarray(np.where(data.x > 0, expit(-odds), 1.0))
@@ -137,7 +137,7 @@ def fit_gamma_gamma(data: Purchases) -> GammaGamma:
         raise UnfitError("Gamma-Gamma: nobody bought for more than 0 on two days")
     unit = float(np.median(data.m[used]))
     m, n = data.m[used] / unit, data.n[used]
-    p, q, v = _minimise(lambda each: -_gamma_gamma_likelihood(GammaGamma(*each), m, n).mean(), 3, "Gamma-Gamma")
+    p, q, v = _minimise(lambda values: -_gamma_gamma_likelihood(GammaGamma(*values), m, n).mean(), 3, "Gamma-Gamma")
     return GammaGamma(p, q, v * unit)
 
 
@@ -161,7 +161,7 @@ def _minimise(loss: Callable[[Floats], float], size: int, name: str) -> tuple[fl
     def of_logarithms(logs: Floats) -> float:
         return loss(np.exp(logs))
 
-    found = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-LIMIT, LIMIT))
+    found = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-MAX_LOGARITHM, MAX_LOGARITHM))
     if not found.success:
         raise UnfitError(f"{name} does not converge on these users: {found.message}")
-    return tuple(float(each) for each in np.exp(found.x))
+    return tuple(map(float, np.exp(found.x)))

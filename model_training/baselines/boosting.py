@@ -39,9 +39,9 @@ def with_words(task: BaselineTask) -> Decisions:
         raise UnfitError("no event of the histories names a product or carries text")
     words = TfidfVectorizer(min_df=5, sublinear_tf=True).fit(known)
     reduced = TruncatedSVD(min(WORD_VECTOR, len(words.vocabulary_)), random_state=0).fit(words.transform(known))
-    vectors = (reduced.transform(words.transform(each)) for each in (known, new))
+    vectors = (reduced.transform(words.transform(texts)) for texts in (known, new))
     features = (part.features() for part in (task.train, task.target))
-    return _predict(task, *(np.hstack(each) for each in zip(features, vectors, strict=True)))
+    return _predict(task, *(np.hstack(columns) for columns in zip(features, vectors, strict=True)))
 
 
 def _words(part: TrainingSet) -> list[str]:

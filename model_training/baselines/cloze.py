@@ -29,7 +29,7 @@ from ulvspark.model.encoder.tokenizing import load_tokenizer, tokenize
 
 PROMPT = "this customer is worth {mask} ."
 WORDS = ("little", "something", "much")
-"""What the tiers are called in the blank, lowest first; each must be one token of the base."""
+"""The words that stand for the tiers, lowest first; each must be one token of the base."""
 
 BATCH = 16
 
@@ -47,7 +47,7 @@ class Cloze:
         """The texts behind the prompt, which is never cut: it stands before the profile."""
         prompt = PROMPT.format(mask=self.tokenizer.mask_token)
         return tokenize(
-            self.tokenizer, [replace(each, profile=f"{prompt} {each.profile}") for each in texts], self.text
+            self.tokenizer, [replace(text, profile=f"{prompt} {text.profile}") for text in texts], self.text
         )
 
     def scores(self, tokens: Tokens, rows: Rows) -> Tensor:

@@ -16,7 +16,7 @@ def log_rfm(part: TrainingSet, window: int) -> Floats:
     recency, orders, lately, spend, spend_lately, tenure = numbers(
         part, "recency_days", "orders", f"orders_{window}d", "net_spend", f"net_spend_{window}d", "tenure_days"
     )
-    money = [np.maximum(each, 0) / part.scales() for each in (spend, spend_lately)]
+    money = [np.maximum(amount, 0) / part.scales() for amount in (spend, spend_lately)]
     return np.log1p(np.column_stack([recency, orders, lately, *money, tenure]))
 
 

@@ -1,4 +1,4 @@
-"""Price sensitivity as it was: the user's own share of spend that was discounted or below reference price."""
+"""The user's past price sensitivity: the share of spend that was discounted or below reference price."""
 
 import numpy as np
 

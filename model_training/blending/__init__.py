@@ -1,1 +1,1 @@
-"""What is fitted around a fine-tuned network: trees, a linear model, their weights, the calibration."""
+"""Fits what a bundle holds beside its network: trees, a linear model, the weights of the parts, a calibration."""

@@ -1,4 +1,4 @@
-"""A published bundle made anew around the same network: fetched, changed, tested, published, pointed at."""
+"""Renews a published bundle around the same network: fetch, change, self-test, publish, move the alias."""
 
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
@@ -47,7 +47,7 @@ def held_out_share(manifest: Manifest) -> float:
 
 
 def check_same_data(manifest: Manifest, training_set: TrainingSet) -> None:
-    """Raises ExpectedError where ``training_set`` is not of the kind that the bundle was trained on."""
+    """Raises ExpectedError where ``training_set`` has another currency, history or horizon than the bundle."""
     meta = training_set.meta
     check_currency(manifest, meta.currency)
     if (meta.history_spec, meta.protocol.horizon_days) != (manifest.history, manifest.horizon_days):
@@ -60,7 +60,7 @@ def check_same_data(manifest: Manifest, training_set: TrainingSet) -> None:
 def calibration_windows(closed: Iterable[date], days: int) -> tuple[date, ...]:
     """Of the dates whose windows have ``closed``, the newest and those less than ``days`` before it."""
     dates = sorted(set(closed))
-    return tuple(each for each in dates if each > dates[-1] - timedelta(days=days))
+    return tuple(window for window in dates if window > dates[-1] - timedelta(days=days))
 
 
 def trained_until(manifest: Manifest) -> date:

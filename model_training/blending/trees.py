@@ -39,7 +39,7 @@ def targets(head: Head, outcome: Outcome) -> list[Target]:
     if head.kind == "amount":
         positive = label > 0
         labels = [positive.astype(np.float64), np.where(positive, np.log(np.where(positive, label, 1.0)), np.nan)]
-    return [Target(*each) for each in zip(targets_of(head), OBJECTIVES[head.kind], labels, strict=True)]
+    return list(map(Target, targets_of(head), OBJECTIVES[head.kind], labels))
 
 
 def fit_trees(

@@ -1,4 +1,4 @@
-"""Rows of a training set as the network reads them: each distinct text tokenized once, batches padded to fit."""
+"""Rows of a training set as inputs of the network: each distinct text tokenized once, batches padded."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Texts(ABC):
-    """The distinct texts that n rows are read from: ``of_row`` (n,) is the number of each row's history."""
+    """The distinct texts behind n rows; ``of_row`` (n,) is the number of each row's history."""
 
     tokens: Tokens
     of_row: npt.NDArray[np.int64]
@@ -98,7 +98,7 @@ class Examples:
         return cls(training_set.features(), training_set.outcome(tiers), texts, network.heads)
 
     def with_pooled(self, pooled: Tensor) -> Self:
-        """The same rows, whose texts a frozen backbone has read already."""
+        """The same rows with the states that a frozen backbone made of their texts."""
         return replace(self, pooled=pooled)
 
     def lengths(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""How sure the figures are: every model measured on the same resamples of users, so that differences are paired."""
+"""Confidence intervals: all models are measured on the same resamples of users, so that differences are paired."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,8 +11,8 @@ from model_training.runs.progress import Progress
 DRAWS = 1000
 CONFIDENCE = 0.95
 SEED = 0
-CELLS = 200_000
-"""Users times draws that are computed at once: as much as a processor's cache holds."""
+MAX_CELLS = 200_000
+"""Users times draws that are computed at once, so that they fit the processor's cache."""
 
 
 Figures = dict[str, Floats]
@@ -23,7 +23,7 @@ def resamples(n: int, draws: int, seed: int) -> Iterator[Floats]:
     """Blocks (d, n) of weights: the sample itself, then how often each of ``draws`` resamples holds each user."""
     yield ones(n)
     rng = np.random.default_rng(seed)
-    block = max(1, CELLS // n)
+    block = max(1, MAX_CELLS // n)
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         chosen = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
@@ -43,7 +43,10 @@ def bootstrap(
             for name, figures in models.items():
                 parts[name].append(figures(weights))
             bar.update(len(weights))
-    return {name: {each: np.concatenate([part[each] for part in of]) for each in of[0]} for name, of in parts.items()}
+    return {
+        name: {measure: np.concatenate([block[measure] for block in blocks]) for measure in blocks[0]}
+        for name, blocks in parts.items()
+    }
 
 
 def interval(figures: Floats) -> tuple[float, float] | None:

@@ -28,9 +28,9 @@ def check_fits(predictor: Predictor, training_set: TrainingSet, cut: date) -> No
     home, *others = learned(manifest)
     home = replace(home, origins=(*home.origins, *(calibration.windows if calibration else ())))
     late = [
-        each
+        origin
         for platform in (home, *others) if _is(platform, training_set)
-        for each in platform.origins if meta.protocol.closes(each) > cut
+        for origin in platform.origins if meta.protocol.closes(origin) > cut
     ]  # fmt: skip
     if late:
         raise ExpectedError(
@@ -62,14 +62,14 @@ def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Pr
         as_of=cut.isoformat(),
         closes=meta.protocol.closes(cut).isoformat(),
         horizon_days=meta.protocol.horizon_days,
-        training_rows={each.isoformat(): int(counts[each]) for each in meta.protocol.origins_closed_by(cut)},
+        training_rows={origin.isoformat(): int(counts[origin]) for origin in meta.protocol.origins_closed_by(cut)},
         users=len(users),
         spenders_share=float((users["spend"] > 0).mean()),
         spend=float(users["spend"].sum()),
         currency=meta.currency,
         data_versions={**meta.data_versions, "training_set": training_set.version},
         same_platform=same_platform(manifest, training_set),
-        bundle_origins=tuple(each.isoformat() for each in manifest.training_origins),
+        bundle_origins=tuple(origin.isoformat() for origin in manifest.training_origins),
         bundle_horizon_days=manifest.horizon_days,
         bundle_platforms=len(learned(manifest)),
     )

@@ -1,11 +1,11 @@
-"""What an evaluation found: plain figures, all that the report shows and ``evaluation.json`` holds."""
+"""The results of an evaluation as plain figures: what the report shows and ``evaluation.json`` holds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which dates were learned from, and which users the figures are of."""
+    """The dates that were learned from, and the users that the figures are about."""
 
     cut: str
     """``validation`` or ``test``."""
@@ -38,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much the bundle is better than another model (positive: better), in units of the measure."""
+    """How much better the bundle is than another model, in units of the measure; negative where it is worse."""
 
     value: float
     interval: tuple[float, float] | None
@@ -79,7 +79,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Bin:
-    """Users of similar prediction: what was predicted of them on average, and what happened."""
+    """Users with similar predictions: the mean prediction, and the mean of what happened."""
 
     users: int
     predicted: float
@@ -118,7 +118,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How far models are in the order of something: a figure each, and the bundle beside the best baseline."""
+    """How well each model orders users by something, and the bundle beside the best baseline."""
 
     title: str
     models: dict[str, Figure]
@@ -136,7 +136,7 @@ class KnownTruth:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All of it."""
+    """The whole evaluation of a bundle."""
 
     bundle: str
     heads: tuple[str, ...]

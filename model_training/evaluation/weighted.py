@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.bool_]
+BinaryLabel = npt.NDArray[np.bool_]
 
 
 def ones(n: int) -> Floats:
@@ -42,12 +42,12 @@ def mid_ranks(score: Floats, weights: Floats) -> Floats:
 def spearman(left: Floats, right: Floats, weights: Floats) -> Floats:
     """Rank correlation."""
     total = weights.sum(axis=1, keepdims=True)
-    a, b = (mid_ranks(each, weights) - total / 2 for each in (left, right))
-    covariance, spread_a, spread_b = (np.einsum("dn,dn,dn->d", weights, *each) for each in ((a, b), (a, a), (b, b)))
+    a, b = (mid_ranks(scores, weights) - total / 2 for scores in (left, right))
+    covariance, spread_a, spread_b = (np.einsum("dn,dn,dn->d", weights, *pair) for pair in ((a, b), (a, a), (b, b)))
     return ratio(covariance, np.sqrt(spread_a * spread_b))
 
 
-def auc(label: Labels, score: Floats, weights: Floats) -> Floats:
+def auc(label: BinaryLabel, score: Floats, weights: Floats) -> Floats:
     """Area under the ROC curve (Mann and Whitney's U)."""
     positive = weights[:, label].sum(axis=1)
     negative = weights.sum(axis=1) - positive
@@ -55,9 +55,9 @@ def auc(label: Labels, score: Floats, weights: Floats) -> Floats:
     return ratio(above - positive**2 / 2, positive * negative)
 
 
-def average_precision(label: Labels, score: Floats, weights: Floats) -> Floats:
-    """Precision at each score where something is found, weighted by how much is found there."""
-    weight, found = (_groups(-score, each)[1] for each in (weights, weights * label))
+def average_precision(label: BinaryLabel, score: Floats, weights: Floats) -> Floats:
+    """Precision at each score that a labelled user has, weighted by the labelled users at that score."""
+    weight, found = (_groups(-score, counted)[1] for counted in (weights, weights * label))
     precision = ratio(np.cumsum(found, axis=1), np.cumsum(weight, axis=1))
     return ratio(np.nansum(found * precision, axis=1), found.sum(axis=1))
 
@@ -82,7 +82,7 @@ def top(score: Floats, share: float, weights: Floats) -> Floats:
     return np.asarray(np.clip(inside, 0.0, 1.0)[:, group])
 
 
-def recall(label: Labels, score: Floats, share: float, weights: Floats) -> Floats:
+def recall(label: BinaryLabel, score: Floats, share: float, weights: Floats) -> Floats:
     """Share of the labelled who are in the ``share`` of greatest score."""
     found = weights * top(score, share, weights)
     return ratio(found @ label.astype(np.float64), weights @ label.astype(np.float64))
