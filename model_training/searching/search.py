@@ -118,10 +118,9 @@ class Pruning(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        *,
-        metrics: dict[str, float],
-        **kwargs: object,
+        **kwargs: Any,  # noqa: ANN401 - Trainer's
     ) -> None:
+        metrics: dict[str, float] = kwargs["metrics"]
         # By share of the training rather than by step, since trials differ in their batches.
         percent = round(100 * state.global_step / state.max_steps)
         self._trial.report(metrics[f"eval_{self._metric}"], percent)
