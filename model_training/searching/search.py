@@ -120,8 +120,9 @@ class Pruning(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,  # noqa: ANN401 - as Trainer calls it
     ) -> None:
+        metrics: dict[str, float] = kwargs["metrics"]
         # By share of the training rather than by step, since trials differ in their batches.
         percent = round(100 * state.global_step / state.max_steps)
-        self._trial.report(kwargs["metrics"][f"eval_{self._metric}"], percent)
+        self._trial.report(metrics[f"eval_{self._metric}"], percent)
         if self._trial.should_prune():
             raise optuna.TrialPruned(f"at {percent} % of its training")

@@ -13,6 +13,7 @@ import pytest
 
 from model_training.finetune import finetune
 from model_training.finetuning.bases import MINILM
+from model_training.runs.code_version import code_fingerprint
 from model_training.runs.folders import latest_checkpoint, run_folder
 from model_training.runs.summary import read_report
 from tests import tiny
@@ -112,7 +113,12 @@ def test_a_base_that_is_a_name_counts_by_its_name(tmp_path, monkeypatch):
     (tmp_path / MINILM).mkdir()
     monkeypatch.chdir(tmp_path)
     config = small(Path(MINILM))
-    content = {"config": config.model_dump(mode="json"), "data": META.model_dump(mode="json"), "cut": "test"}
+    content = {
+        "code": code_fingerprint(),
+        "config": config.model_dump(mode="json"),
+        "data": META.model_dump(mode="json"),
+        "cut": "test",
+    }
     assert run_folder(tmp_path, config, META, "test").name == f"test-{digest(content)[:12]}"
 
 
