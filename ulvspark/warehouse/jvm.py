@@ -43,14 +43,14 @@ def start_spark(settings: Mapping[str, str]) -> SparkContext:
     output = Path(name)
     with os.fdopen(descriptor, "wb") as stream:
         try:
-            gateway = launch_gateway(conf, {"stdout": stream, "stderr": subprocess.STDOUT})
+            gateway = launch_gateway(conf, {"stdout": stream, "stderr": subprocess.STDOUT})  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
             if error.getCondition() != "JAVA_GATEWAY_EXITED":
                 raise
             raise _did_not_start(output) from None
     name_in_bug_reports(output, "what Spark printed")
     # The context takes the settings from the JVM, where spark-submit has put PYSPARK_SUBMIT_ARGS on top of ours.
-    return SparkContext(gateway=gateway)  # type: ignore[arg-type]
+    return SparkContext(gateway=gateway)
 
 
 def _did_not_start(output: Path) -> ExpectedError:
