@@ -23,7 +23,7 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "false",
     # A key that occurs twice in a map keeps its last value, instead of ending the job.
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
-    # pandas writes nanoseconds, which Spark's timestamps cannot hold; they are read as numbers, for mappings to convert.
+    # pandas writes nanoseconds, which Spark's timestamps cannot hold: read as numbers, which a mapping converts.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # The model is cached in the worker process, so workers must outlive their tasks.
     "spark.python.worker.reuse": "true",
