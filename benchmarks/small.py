@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,20 @@ def load(folder: Path) -> tuple[float, float]:
 
 def score(folder: Path, models: Path, as_of: date) -> tuple[float, float]:
     """Score the users of a loaded warehouse."""
-    return run("score_users", {"as-of": as_of, "models": models, "warehouse": folder / "warehouse"})
+    given = {"as-of": as_of, "models": models, "warehouse": folder / "warehouse", "config": write_config(folder)}
+    return run("score_users", given)
 
 
-def run(job: str, arguments: dict[str, object]) -> tuple[float, float]:
+def write_config(folder: Path) -> Path:
+    """``conf/score.yaml`` without limits on the share of a tier: untrained heads may give everyone the same tier."""
+    config = yaml.safe_load((ROOT / "conf" / "score.yaml").read_text(encoding="utf-8"))
+    config["verification"] |= {"min_tier_share": 0, "max_tier_share": 1}
+    path = folder / "score.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def run(job: str, arguments: Mapping[str, object]) -> tuple[float, float]:
     """Run a job to its end, and its JVM; returns the seconds by the clock and those of processor time."""
     before, started = os.times(), time.perf_counter()
     command = [sys.executable, f"jobs/{job}.py", *(f"--{name}={value}" for name, value in arguments.items())]

@@ -22,7 +22,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
 
     from ulvspark.warehouse.session import get_session
 
-    # On a clean machine the first session fetches Delta's jars, and of two at once one would find half of them.
+    # The first session on a machine downloads Delta's jars; a second one at the same time would find them incomplete.
     with FileLock(tmp_path_factory.getbasetemp().parent / "jars.lock"):
         # An empty folder is small data, so the session has the settings for it.
         session = get_session("tests", reads=[str(tmp_path_factory.mktemp("empty"))])

@@ -17,27 +17,27 @@ from ulvspark.warehouse.jvm import delta_settings, start_spark
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # One meaning of an instant everywhere; local time enters only through named time zones.
+    # All times are instants; local time enters only through named time zones.
     "spark.sql.session.timeZone": "UTC",
-    # A bad value in a company's row becomes a null that quarantine can name, instead of ending the night.
+    # A bad value in a source row becomes null, for which quarantine has a reason, instead of ending the job.
     "spark.sql.ansi.enabled": "false",
-    # So does a key that a map of a company's row has twice.
+    # A key that occurs twice in a map keeps its last value, instead of ending the job.
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
-    # Files written by pandas hold nanoseconds, which Spark's timestamp does not; a mapping converts the number.
+    # pandas writes nanoseconds, which Spark's timestamps cannot hold: read as numbers, which a mapping converts.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # The model is cached in the worker process, so workers must outlive their tasks.
     "spark.python.worker.reuse": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # Arrays are cut out of columns of bytes by offsets of 32 bits.
+    # Our code reads the 32-bit offsets of Arrow's byte columns.
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
-    # With a limit, Spark asks for a batch's bytes after every row, which of a column of lists takes longer each time.
+    # With a limit, Spark measures the batch after every row, which gets slower with each row of a column of lists.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
-    # Else memory of Python workers goes unseen.
+    # Without these metrics the memory of Python workers is not reported.
     "spark.executor.processTreeMetrics.enabled": "true",
 }
 
-RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory")
-"""Metrics of an executor and its children."""
+MEMORY_METRICS = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory")
+"""Resident memory of an executor's JVM and of its Python workers."""
 
 LAPTOP_SETTINGS = {
     "spark.master": "local[*]",
@@ -47,11 +47,11 @@ LAPTOP_SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "4",
-    # Shuffles begin in so many parts, each small enough to sort in memory; what little there is gets joined again.
+    # Shuffles start with many partitions, each small enough to sort in memory; Spark then merges the small ones.
     "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "32",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
-"""Used only when no master is given from outside: one machine needs neither many partitions nor a user interface."""
+"""For a Spark that starts here without a given master: one machine needs few partitions and no user interface."""
 
 
 def get_session(app: str, root: str = "", reads: Sequence[str] = ()) -> SparkSession:
@@ -75,21 +75,22 @@ def get_session(app: str, root: str = "", reads: Sequence[str] = ()) -> SparkSes
 
 
 def shuffled_bytes(session: SparkSession) -> int:
-    """Bytes that all tasks of the session have written for others to read."""
+    """Bytes that all tasks of the session have written to shuffles."""
     context: Any = session.sparkContext._jsc
     executors = context.sc().statusStore().executorList(False)
     return sum(executors.apply(number).totalShuffleWrite() for number in range(executors.size()))
 
 
 def peak_memory_gb(session: SparkSession) -> float:
-    """The most memory that one executor has taken, its Python workers' with it, in GB (2^30 bytes); 0 if not known.
+    """The largest memory of an executor with its Python workers, in GB (2^30 bytes); 0 if not reported yet.
 
-    Resident pages, so that those which workers share count once each. Executors report with their heartbeats.
+    This is resident memory, so pages that workers share are counted once for each. Executors report it with their
+    heartbeats.
     """
     context: Any = session.sparkContext._jsc
     executors = context.sc().statusStore().executorList(False)
     peaks = [executors.apply(number).peakMemoryMetrics() for number in range(executors.size())]
-    taken = [sum(peak.get().getMetricValue(name) for name in RESIDENT) for peak in peaks if peak.isDefined()]
+    taken = [sum(peak.get().getMetricValue(name) for name in MEMORY_METRICS) for peak in peaks if peak.isDefined()]
     return max(taken, default=0) / 2**30
 
 
@@ -99,7 +100,7 @@ def _starts_here() -> bool:
 
 
 def _local_settings(reads: Sequence[str]) -> dict[str, str]:
-    # The workers' interpreter is this one; spark.pyspark.python is only read by spark-submit.
+    # Workers run this interpreter; only spark-submit reads spark.pyspark.python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = SETTINGS | {"spark.log.level": "ERROR"}
     if "MASTER" in os.environ or "--master" in os.environ.get("PYSPARK_SUBMIT_ARGS", ""):
@@ -116,6 +117,6 @@ def _silence_loggers() -> None:
 
 
 def _check_worker_reuse(session: SparkSession) -> None:
-    # What the context was started with: the session's own settings are those that were asked for just now.
+    # The context has the value it was started with; the session has the one that was just set.
     if session.sparkContext.getConf().get("spark.python.worker.reuse", "true") != "true":
         raise ExpectedError("spark.python.worker.reuse is off, so every task would load the model; set it to true")
