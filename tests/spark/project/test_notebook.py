@@ -11,12 +11,20 @@ from tests.training_set import SMALL
 NOTEBOOK = Path(__file__).parents[3] / "notebooks/start_from_nothing.ipynb"
 FAST_TRAINING = [*SMALL, "tuning.freeze={top: 1}", "network.sequence={width: 16, layers: 1, attention_heads: 2}"]
 
+FEWER_DATES = f"""
+extends: {NOTEBOOK.parents[1] / "conf/sources/simulated.yaml"}
+protocol:
+  training_origins: [2024-02-29]
+"""
+
 
 def test_the_notebook_starts_from_nothing_and_ends_with_tiers(tmp_path, spark, tiny_bert, monkeypatch):
     """It gets ``spark`` only so that Delta's jars are there; the notebook starts a session of its own."""
     monkeypatch.setenv("PYTHONPATH", f"{NOTEBOOK.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv("ULVSPARK_WORK", str(tmp_path))
     monkeypatch.setenv("ULVSPARK_SIMULATION", "users=150 products=100")
+    (tmp_path / "source.yaml").write_text(FEWER_DATES)
+    monkeypatch.setenv("ULVSPARK_SOURCE", str(tmp_path / "source.yaml"))
     monkeypatch.setenv("ULVSPARK_OVERRIDES", shlex.join([*FAST_TRAINING, f"base={tiny_bert}"]))
     notebook = nbformat.read(shutil.copy(NOTEBOOK, tmp_path), as_version=4)
     nbformat.validate(notebook)
