@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.heads import HEADS
 from ulvspark.history import behaviour
 from ulvspark.history.days import local_midnight
 from ulvspark.history.labels import label
@@ -22,7 +23,8 @@ from ulvspark.warehouse.tables import Warehouse
 
 JOB = "show_scores"
 
-EXAMPLE_SCORES = ("expected_value", "expected_value_median", "churn_probability", "price_sensitivity")
+EXAMPLE_SCORES = tuple(name for head in HEADS.values() if head.kind != "classes" for name in head.columns[:2])
+"""Score columns that are printed of an example user: of an amount the mean and the median."""
 ASSOCIATION = "Price sensitivity is an association with past behaviour, not the effect of a discount."
 LINE_WIDTH = 120
 

@@ -1,4 +1,4 @@
-"""Vectors and tonight's numbers -> what is predicted of every user. Cheap, so it runs for everyone."""
+"""Decide: user vectors and tonight's numbers -> predictions for every user. Cheap, so it runs for everyone."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +23,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     for head in HEADS.values()
     for name in head.columns
 }
-"""What is predicted of a user, by score column."""
+"""The predicted columns of the score tables, and their types while tiers are still lists."""
 
 DECIDED = ", ".join([
     "user_id STRING", "has_history BOOLEAN",
@@ -34,15 +34,16 @@ DECIDED = ", ".join([
 def decide(
     behaviour: DataFrame, vectors: DataFrame | None, population: Population, spec: HistorySpec, bundle: str
 ) -> DataFrame:
-    """One row a row of ``behaviour``: user_id, has_history and the predictions, null where there is no history.
+    """A row for each row of ``behaviour``: user_id, has_history and the predictions, null where there is no history.
 
     ``vectors`` (history_hash, vector) holds every history of ``behaviour``; None for a bundle that reads no text.
-    tier_probabilities are lowest tier first; money is in the warehouse's currency; an absent head is null.
+    tier_probabilities start with the lowest tier; money is in the warehouse's currency; the columns of heads that the
+    bundle lacks are null.
     """
     has_history = F.col("history_hash").isNotNull().alias("has_history")
     numbers = behaviour.select("user_id", "history_hash", has_history, *spec.numbers)
     if vectors is not None:
-        # Hashes spread evenly, so those of a task fit a table, and nothing wide is sorted.
+        # Hashes spread evenly over tasks, so each fits a hash table, and no wide rows are sorted.
         numbers = numbers.join(vectors.hint("shuffle_hash"), "history_hash", "left")
     return numbers.drop("history_hash").mapInArrow(
         partial(_decide_batches, bundle=bundle, population=population), DECIDED
@@ -53,7 +54,7 @@ def _decide_batches(batches: Iterator[pa.RecordBatch], bundle: str, population: 
     for batch in batches:
         has_history = batch.column("has_history")
         predicted = _predict(workers.scorer(bundle), batch.filter(has_history), population)
-        # Of each row the place of its prediction, or null.
+        # For each row, the number of its prediction, or null.
         places = pc.if_else(has_history, pc.subtract(pc.cumulative_sum(has_history.cast(pa.int64())), 1), None)
         everyone = {name: batch.column(name) for name in ("user_id", "has_history")}
         yield pa.record_batch(everyone | {name: column.take(places) for name, column in predicted.items()})

@@ -1,4 +1,4 @@
-"""Tiers by quota: the highest tier to the users of greatest expected value, and so on down. Native Spark."""
+"""Tiers by quota: the users of greatest expected value get the highest tier, the next the tier below, and so on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ standard deviation)."""
 
 @dataclass(frozen=True)
 class QuotaRule:
-    """Who gets which tier. A share is always one of the best scored users: 0.1 is the tenth of greatest value."""
+    """Who gets which tier. A share counts from the top: 0.1 is the tenth of scored users with the greatest value."""
 
     names: tuple[str, ...]
     """Lowest tier first."""
@@ -30,7 +30,7 @@ class QuotaRule:
     """A user keeps a tier while no further than this share outside it."""
 
     @classmethod
-    def of(cls, names: tuple[str, ...], quotas: Mapping[str, float], margin: float) -> "QuotaRule":
+    def from_quotas(cls, names: tuple[str, ...], quotas: Mapping[str, float], margin: float) -> "QuotaRule":
         """The rule for ``quotas``, which name every tier but the lowest."""
         from_the_top = list(accumulate((quotas[name] for name in reversed(names[1:])), initial=0.0))
         return cls(names, (1.0, *reversed(from_the_top)), margin)

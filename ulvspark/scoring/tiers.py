@@ -1,4 +1,4 @@
-"""How a score gets its tier: by probability, cost or quota, held steady from date to date. Native Spark."""
+"""Give each user a tier by probability, cost or quota, and keep it steady from night to night (hysteresis)."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -85,7 +85,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def previous_tiers(scores_history: DataFrame) -> DataFrame:
-    """user_id, previous_tier and previous_raw_tier of the newest date in ``scores_history``; all are before as_of."""
+    """user_id, previous_tier and previous_raw_tier on the newest date of ``scores_history`` (dates before as_of)."""
     newest = scores_history.agg(F.max("as_of_date").alias("as_of_date"))
     return scores_history.join(F.broadcast(newest), "as_of_date").select(
         "user_id", F.col("ulv_tier").alias("previous_tier"), F.col("raw_tier").alias("previous_raw_tier")
@@ -104,12 +104,12 @@ def assign(
     """
     users = decided.join(previous, "user_id", "left")
     if decision.quotas is not None:
-        rule = QuotaRule.of(tiers.names, decision.quotas, decision.hysteresis_margin)
+        rule = QuotaRule.from_quotas(tiers.names, decision.quotas, decision.hysteresis_margin)
         users, raw, keeps = users.crossJoin(F.broadcast(rule.measure(decided))), rule.raw(), rule.keeps()
     else:
         merits = F.col("tier_probabilities") if decision.costs is None else _savings(tiers, decision.costs)
         raw = F.coalesce(_best(tiers, merits), _by_value(tiers, platform_scale))
-        keeps = _lead(tiers, merits) <= F.lit(decision.hysteresis_margin)
+        keeps = _advantage(tiers, merits) <= F.lit(decision.hysteresis_margin)
     return (
         users.withColumn("raw_tier", raw)
         .withColumn("ulv_tier", F.when(keeps, F.col("previous_tier")).otherwise(F.col("raw_tier")))
@@ -122,7 +122,7 @@ def _names(tiers: TierSpec) -> Column:
 
 
 def _savings(tiers: TierSpec, costs: Costs) -> Column:
-    """The expected cost of giving each tier, below zero: the greatest is best, as with probabilities."""
+    """The negative expected cost of giving each tier, so that the greatest is best, as with probabilities."""
     shares = [F.col("tier_probabilities")[number] for number in range(len(tiers.names))]
 
     def expected(given: str) -> Column:
@@ -136,10 +136,10 @@ def _best(tiers: TierSpec, merits: Column) -> Column:
     return F.element_at(_names(tiers), F.array_position(merits, F.array_max(merits)).cast("int"))
 
 
-def _lead(tiers: TierSpec, merits: Column) -> Column:
-    """By how much raw_tier is better than previous_tier."""
+def _advantage(tiers: TierSpec, merits: Column) -> Column:
+    """By how much raw_tier is better than previous_tier; null where that tier is unknown or absent."""
     by_name = F.map_from_arrays(_names(tiers), merits)
-    # A lookup of an unknown or absent tier is null, and so is the lead; `when` takes that as "not kept".
+    # `when` takes null as false, so such a user does not keep the tier.
     return F.try_element_at(by_name, F.col("raw_tier")) - F.try_element_at(by_name, F.col("previous_tier"))
 
 

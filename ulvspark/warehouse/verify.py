@@ -1,4 +1,4 @@
-"""Scores as they stand in the staging table, checked in one pass before anybody else may read them."""
+"""Check staged scores before they are published: complete, in range, and with plausible shares of tiers."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -16,7 +16,7 @@ SUM_TOLERANCE = 1e-6
 
 
 class VerifyLimits(Strict):
-    """What scores must look like to be published; shares are of scored users, min_scored_share of everyone."""
+    """Limits for scores to be published. min_scored_share is of all users, tier shares are of scored users."""
 
     min_scored_share: float = Field(ge=0, le=1)
     min_tier_share: float = Field(ge=0, le=1)
@@ -32,17 +32,18 @@ class VerifyLimits(Strict):
 def verify(
     scores: DataFrame, users: int, heads: Sequence[str], tier_names: Sequence[str], limits: VerifyLimits
 ) -> dict[str, float]:
-    """Check re-read ``scores``, which should hold each of ``users`` once; returns the shares of scored users and tiers.
+    """Check ``scores``, read back from the staging table; returns the shares of scored users and of tiers.
 
-    Raises RefusedError naming every check that failed and by how many rows.
+    ``users`` is how many users there should be, each once. ``heads`` are those of the bundle. Raises RefusedError that
+    names every failed check and its number of rows.
     """
     tiered = "ulv_tier" in filled_columns(heads)
     faults = _row_faults(heads)
-    found = _measure(scores, faults, tier_names if tiered else ())
-    shares = _shares(found, tier_names if tiered else ())
+    counts = _count(scores, faults, tier_names if tiered else ())
+    shares = _shares(counts, tier_names if tiered else ())
     failures = [
-        *_count_failures(found, users),
-        *(f"{found[what]:,} rows {what}" for what in faults if found[what]),
+        *_row_failures(counts, users),
+        *(f"{counts[fault]:,} rows {fault}" for fault in faults if counts[fault]),
         *_share_failures(shares, limits),
     ]
     if failures:
@@ -51,7 +52,7 @@ def verify(
 
 
 def _row_faults(heads: Sequence[str]) -> dict[str, Column]:
-    """What may be wrong with a row, in words -> the condition for it."""
+    """What can be wrong with a row, in words, and the condition under which it is."""
     scored = F.col("status") == schema.STATUS_SCORED
     faults = {f"lack {name}": F.col(name).isNull() for name in schema.SCORES.required}
     faults |= {f"are scored and lack {name}": scored & F.col(name).isNull() for name in filled_columns(heads)}
@@ -84,28 +85,28 @@ def _probability_faults(name: str) -> dict[str, Column]:
 
 
 def _outside(value: Column, high: float) -> Column:
-    """Below 0, above ``high``, infinite or not a number (which Spark orders above everything)."""
+    """Below 0, above ``high``, infinite or NaN (which Spark orders above every number)."""
     return (value < 0) | (value > high) | (value == float("inf")) | F.isnan(value)
 
 
-def _measure(scores: DataFrame, faults: dict[str, Column], tier_names: Sequence[str]) -> dict[str, int]:
-    measures = {
+def _count(scores: DataFrame, faults: dict[str, Column], tier_names: Sequence[str]) -> dict[str, int]:
+    counts = {
         "rows": F.count(F.lit(1)),
         "users": F.count_distinct("user_id"),
         "scored": F.count_if(F.col("status") == schema.STATUS_SCORED),
         **{name: F.count_if(condition) for name, condition in faults.items()},
         **{_tier_key(name): F.count_if(F.col("ulv_tier") == name) for name in tier_names},
     }
-    row = scores.agg(*(measure.alias(f"m{i}") for i, measure in enumerate(measures.values()))).collect()[0]
-    return dict(zip(measures, row, strict=True))
+    row = scores.agg(*(count.alias(f"count_{i}") for i, count in enumerate(counts.values()))).collect()[0]
+    return dict(zip(counts, row, strict=True))
 
 
-def _count_failures(found: dict[str, int], users: int) -> list[str]:
+def _row_failures(counts: dict[str, int], users: int) -> list[str]:
     failures = []
-    if found["rows"] != users:
-        failures.append(f"{found['rows']:,} rows for {users:,} users")
-    if found["users"] != found["rows"]:
-        failures.append(f"{found['rows'] - found['users']:,} rows repeat a user")
+    if counts["rows"] != users:
+        failures.append(f"{counts['rows']:,} rows for {users:,} users")
+    if counts["users"] != counts["rows"]:
+        failures.append(f"{counts['rows'] - counts['users']:,} rows repeat a user")
     return failures
 
 
@@ -113,9 +114,9 @@ def _tier_key(name: str) -> str:
     return f"tier_share_{name}"
 
 
-def _shares(found: dict[str, int], tier_names: Sequence[str]) -> dict[str, float]:
-    tiers = {_tier_key(name): found[_tier_key(name)] / max(found["scored"], 1) for name in tier_names}
-    return {"scored_share": found["scored"] / max(found["rows"], 1), **tiers}
+def _shares(counts: dict[str, int], tier_names: Sequence[str]) -> dict[str, float]:
+    tiers = {_tier_key(name): counts[_tier_key(name)] / max(counts["scored"], 1) for name in tier_names}
+    return {"scored_share": counts["scored"] / max(counts["rows"], 1), **tiers}
 
 
 def _share_failures(shares: dict[str, float], limits: VerifyLimits) -> list[str]:
