@@ -7,6 +7,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from tests.training_set import SMALL
+from ulvspark.warehouse.fit_to_size import SMALL_DATA_SETTINGS
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks/start_from_nothing.ipynb"
 FAST_TRAINING = [*SMALL, "tuning.freeze={top: 1}", "network.sequence={width: 16, layers: 1, attention_heads: 2}"]
@@ -21,6 +22,8 @@ protocol:
 def test_the_notebook_starts_from_nothing_and_ends_with_tiers(tmp_path, spark, tiny_bert, monkeypatch):
     """It gets ``spark`` only so that Delta's jars are there; the notebook starts a session of its own."""
     monkeypatch.setenv("PYTHONPATH", f"{NOTEBOOK.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    small = [f"--conf {shlex.quote(f'{name}={value}')}" for name, value in SMALL_DATA_SETTINGS.items()]
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", " ".join([*small, "pyspark-shell"]))
     monkeypatch.setenv("ULVSPARK_WORK", str(tmp_path))
     monkeypatch.setenv("ULVSPARK_SIMULATION", "users=150 products=100")
     (tmp_path / "source.yaml").write_text(FEWER_DATES)
