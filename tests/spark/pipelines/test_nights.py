@@ -36,7 +36,7 @@ def from_nothing(warehouse: Warehouse, predictor: Predictor, as_of: date) -> dic
     numbers = pd.DataFrame(rows, columns=list(spec.numbers), dtype=np.float64)
     population = behaviour.measure_population(built, spec)
     decided = predictor.decide(predictor.encode([row["history"] for row in rows]), numbers, population)
-    columns = zip(*(getattr(decided, name) for name in PREDICTED), strict=True)
+    columns = zip(*(decided[name] for name in PREDICTED), strict=True)
     return dict(zip((row["user_id"] for row in rows), columns, strict=True))
 
 
