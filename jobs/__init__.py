@@ -1,1 +1,1 @@
-"""Programs for spark-submit: parse, open a session, call the stages, return an exit code."""
+"""Programs for spark-submit: parse, open a session, call the pipeline of the same name, return its exit code."""

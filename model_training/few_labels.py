@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from model_training.baselines.cloze import WORDS
+from model_training.baselines.cloze import TIER_WORDS
 from model_training.baselines.task import UnfitError
 from model_training.data.dataset import TrainingSet, read_training_set
 from model_training.evaluation.metrics import measure
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add_warehouse(command)
     command.add_argument("--bundle", metavar="FOLDER", help="a bundle of other platforms, as fetched from its store")
     command.add_argument("--cloze", metavar="BASE", help="a base with a head for masked words")
-    command.add_argument("--words", nargs="+", default=WORDS, metavar="WORD", help="for the tiers, lowest first")
+    command.add_argument("--words", nargs="+", default=TIER_WORDS, metavar="WORD", help="for the tiers, lowest first")
     command.add_argument("--labels", type=int, nargs="+", default=[50, 100, 300], help="default: 50 100 300")
     command.add_argument("--samples", type=int, default=5, help="samples of each size (default: %(default)s)")
     command.add_argument("--users", type=int, metavar="N", help="judge on so many users of the cut (default: all)")

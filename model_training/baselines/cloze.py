@@ -28,7 +28,7 @@ from ulvspark.model.encoder.batching import Tokens, batches, pad
 from ulvspark.model.encoder.tokenizing import load_tokenizer, tokenize
 
 PROMPT = "this customer is worth {mask} ."
-WORDS = ("little", "something", "much")
+TIER_WORDS = ("little", "something", "much")
 """The words that stand for the tiers, lowest first; each must be one token of the base."""
 
 BATCH = 16
@@ -70,7 +70,7 @@ class Cloze:
         return logits[:, 0, self.words].float()
 
 
-def load_cloze(base: str, text: TextSpec, words: Sequence[str] = WORDS) -> Cloze:
+def load_cloze(base: str, text: TextSpec, words: Sequence[str] = TIER_WORDS) -> Cloze:
     """Load ``base`` with its head.
 
     Raises ExpectedError where the base has no trained head, or one of ``words`` is not a single token of it.

@@ -85,7 +85,7 @@ class Examples:
     pooled: Tensor | None = None
 
     @classmethod
-    def of(
+    def from_training_set(
         cls,
         training_set: TrainingSet,
         tiers: TierSpec,

@@ -5,7 +5,7 @@ from datetime import date
 
 from model_training.data.dataset import TrainingSet, cut_date, restrict
 from model_training.data.platforms import Learned, learned
-from model_training.evaluation.results import Protocol
+from model_training.evaluation.results import EvaluationProtocol
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.model.predictor import Predictor
@@ -51,13 +51,13 @@ def _is(platform: Learned, training_set: TrainingSet) -> bool:
     return here and (platform.currency, platform.time_zone) == (meta.currency, meta.time_zone)
 
 
-def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Protocol:
+def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> EvaluationProtocol:
     """Dates and counts."""
     meta = training_set.meta
     cut = cut_date(meta.protocol, cut_name)
     counts = restrict(training_set, cut).rows.groupby("as_of_date").size()
     users = training_set.rows[training_set.rows["as_of_date"] == cut]
-    return Protocol(
+    return EvaluationProtocol(
         cut=cut_name,
         as_of=cut.isoformat(),
         closes=meta.protocol.closes(cut).isoformat(),

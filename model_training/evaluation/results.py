@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """The dates that were learned from, and the users that the figures are about."""
 
     cut: str
@@ -143,7 +143,7 @@ class Evaluation:
     coverage: float | None
     """The share of users that the bundle's intervals were fitted to hold; None where it has none."""
     made_at: str
-    protocol: Protocol
+    protocol: EvaluationProtocol
     models: dict[str, dict[str, Figure]]
     """By model, the bundle first, then other bundles and baselines; by measure."""
     baselines: tuple[str, ...]

@@ -54,7 +54,7 @@ def prepare(
     tiers = _tiers(config, training_set, split)
     base = load_base(config.base, config.text, config.network.pooling) if config.network.use_text else None
     tokenizer = None if base is None else base.tokenizer
-    examples = Examples.of(training_set, tiers, config.network, tokenizer, config.text)
+    examples = Examples.from_training_set(training_set, tiers, config.network, tokenizer, config.text)
     task = TrainingTask(
         config, training_set, cut, cut_name, split, tiers, examples, tokenizer,
         base_name="none" if base is None else base.name, precision=precision, folder=folder,

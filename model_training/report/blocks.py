@@ -10,7 +10,7 @@ from model_training.report.formatting import MARKS
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """``cells`` hold text, with the labels of rows in the index; ``caption`` may be empty."""
 
     caption: str
@@ -31,7 +31,7 @@ class Chart:
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
-Block = str | tuple[str, ...] | Table | Chart
+Block = str | tuple[str, ...] | ReportTable | Chart
 """A paragraph, a list of points, a table or a chart."""
 
 

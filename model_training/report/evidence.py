@@ -7,10 +7,10 @@ import pandas as pd
 from model_training.baselines import LIGHTGBM
 from model_training.evaluation.judge import BUNDLE, IN_SEGMENTS
 from model_training.evaluation.measures import MEASURES, aimed
-from model_training.evaluation.results import Comparison, Evaluation, Figure, Protocol, Recovery, Segment
+from model_training.evaluation.results import Comparison, Evaluation, EvaluationProtocol, Figure, Recovery, Segment
 from model_training.evaluation.truth import TRUTH
 from model_training.report import charts
-from model_training.report.blocks import Block, Chart, Table, as_table
+from model_training.report.blocks import Block, Chart, ReportTable, as_table
 from model_training.report.formatting import NONE, count, difference, figure, number
 
 WITHIN_ONE = (
@@ -29,7 +29,7 @@ ASSOCIATION = (
 )
 
 
-def other_horizon(protocol: Protocol) -> str:
+def other_horizon(protocol: EvaluationProtocol) -> str:
     """What cannot be judged where the bundle's horizon is not that of the labels."""
     return (
         f"the bundle predicts {protocol.bundle_horizon_days} days, not {protocol.horizon_days}: the order of users can "
@@ -51,7 +51,7 @@ def baselines(evaluation: Evaluation) -> Iterator[Block]:
     }
     if shown:
         yield Chart("lightgbm", f"Differences to {LIGHTGBM}", charts.differences(shown, "LightGBM"))
-    yield Table("", comparison_table(evaluation))
+    yield ReportTable("", comparison_table(evaluation))
 
 
 def comparison_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def models(evaluation: Evaluation) -> Iterator[Block]:
         | {model: number(figures.get(name, Figure(None, None)).value) for model, figures in evaluation.models.items()}
         for name in measured
     )
-    yield Table("", as_table(rows))
+    yield ReportTable("", as_table(rows))
 
 
 def segments(evaluation: Evaluation) -> Iterator[Block]:
@@ -99,7 +99,7 @@ def segments(evaluation: Evaluation) -> Iterator[Block]:
         "harder to rank them than to rank everyone."
     )
     rows = as_table(_segment_row(segment) for segment in evaluation.segments)
-    yield Table(f"Mean spend in {evaluation.protocol.currency}", rows)
+    yield ReportTable(f"Mean spend in {evaluation.protocol.currency}", rows)
     if evaluation.small_segments:
         yield f"Too few users for a figure: {'; '.join(evaluation.small_segments)}."
 
@@ -124,13 +124,13 @@ def known_truth(evaluation: Evaluation) -> Iterator[Block]:
         "These users are simulated, so it is known what drives them. First: do the scores order users as the truth "
         "does? The table shows rank correlations; 1 is a perfect order. The bundle stands beside the best baseline."
     )
-    yield Table("", recovered_table(evaluation.truth.recovered))
+    yield ReportTable("", recovered_table(evaluation.truth.recovered))
     yield (
         "Second: how well does the truth itself predict what happened? Models must guess the truth from the past, and "
         "chance decides much of the rest. It is a yardstick, not a limit: it leaves out that price elasticity changes "
         "how often a visit ends in a purchase."
     )
-    yield Table("", ceiling_table(evaluation.truth.ceilings))
+    yield ReportTable("", ceiling_table(evaluation.truth.ceilings))
     yield ASSOCIATION
 
 
@@ -159,10 +159,10 @@ def protocol(evaluation: Evaluation) -> Iterator[Block]:
     """Dates, counts and versions."""
     yield tuple(_protocol_points(evaluation.protocol))
     rows = ({"as of": origin, "users": count(rows)} for origin, rows in evaluation.protocol.training_rows.items())
-    yield Table("What the baselines learned from: users as of each date, with their labels", as_table(rows))
+    yield ReportTable("What the baselines learned from: users as of each date, with their labels", as_table(rows))
 
 
-def _protocol_points(protocol: Protocol) -> Iterator[str]:
+def _protocol_points(protocol: EvaluationProtocol) -> Iterator[str]:
     yield (
         f"The figures are of {count(protocol.users)} users with a purchase before {protocol.as_of} (the {protocol.cut} "
         f"cut): what they did from {protocol.as_of} until the day before {protocol.closes}."

@@ -11,7 +11,7 @@ from model_training.evaluation.judge import BUNDLE
 from model_training.evaluation.measures import MEASURES, PRICE
 from model_training.evaluation.results import Bin, Evaluation, TierRow
 from model_training.report import charts, evidence
-from model_training.report.blocks import Block, Chart, Table, as_table
+from model_training.report.blocks import Block, Chart, ReportTable, as_table
 from model_training.report.evidence import ASSOCIATION
 from model_training.report.formatting import NONE, count, figure, number, percent
 
@@ -51,7 +51,7 @@ def sections(evaluation: Evaluation) -> dict[str, tuple[Block, ...]]:
 
 
 def _has_content(block: Block) -> bool:
-    return not (isinstance(block, Table) and block.cells.empty)
+    return not (isinstance(block, ReportTable) and block.cells.empty)
 
 
 def title(evaluation: Evaluation) -> str:
@@ -138,7 +138,7 @@ def _gains(evaluation: Evaluation) -> Iterator[Block]:
         {"ranked by": name} | {share: percent(curve[place]) for share, place in SHARES_SHOWN.items()}
         for name, curve in gains.items()
     )
-    yield Table("Share of all spend that the first users bring", as_table(rows))
+    yield ReportTable("Share of all spend that the first users bring", as_table(rows))
 
 
 def _deciles(evaluation: Evaluation) -> Iterator[Block]:
@@ -152,7 +152,7 @@ def _deciles(evaluation: Evaluation) -> Iterator[Block]:
         row | {"predicted / actual": number(tenth.predicted / tenth.actual) if tenth.actual else NONE}
         for row, tenth in zip(_tenths(bins, number), bins, strict=True)
     ]
-    yield Table(f"Mean spend in {currency}", as_table(rows))
+    yield ReportTable(f"Mean spend in {currency}", as_table(rows))
 
 
 def _tenths(bins: Sequence[Bin], write: Callable[[float], str]) -> list[dict[str, str]]:
@@ -177,12 +177,12 @@ def _tiers(evaluation: Evaluation) -> Iterator[Block]:
         "hysteresis; they are left out here."
     )
     total = evaluation.protocol.spend or 1.0
-    yield Table(
+    yield ReportTable(
         f"Users by predicted tier, amounts in {currency}",
         as_table(_tier_row(tier, total) for tier in curves.tier_table),
     )
     names = [tier.name for tier in curves.tier_table]
-    yield Table(
+    yield ReportTable(
         "Tier that users ended in (down) and predicted tier (across)",
         as_table(
             {"ended in": name}
@@ -235,11 +235,11 @@ def _price_sensitivity(evaluation: Evaluation) -> Iterator[Block]:
         for model, figures in evaluation.models.items()
         if PRICE[0] in figures
     )
-    yield Table("Compared with other models and with the share in the user's own past", as_table(rows))
+    yield ReportTable("Compared with other models and with the share in the user's own past", as_table(rows))
 
 
 def _shares(name: str, what: str, bins: Sequence[Bin]) -> Iterator[Block]:
     """Predicted against actual shares, as a chart and by tenth of users."""
     chart = charts.calibration({what: bins}, "share")
     yield Chart(name, f"Predicted and actual {what}", chart)
-    yield Table("Mean by tenth of users", as_table(_tenths(bins, percent)))
+    yield ReportTable("Mean by tenth of users", as_table(_tenths(bins, percent)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from model_training.evaluation.measures import PRICE
-from model_training.evaluation.results import Evaluation, KnownTruth, Protocol
+from model_training.evaluation.results import Evaluation, EvaluationProtocol, KnownTruth
 from model_training.report import evidence
 from model_training.report.blocks import Chart, html_table, markdown_table, plain_table
 from model_training.report.formatting import count, number, percent
@@ -51,7 +51,7 @@ def _templates() -> Environment:
     return environment
 
 
-def protocol_lines(protocol: Protocol) -> Iterator[str]:
+def protocol_lines(protocol: EvaluationProtocol) -> Iterator[str]:
     """Dates and counts, known before anything is fitted."""
     yield (
         f"{protocol.cut} cut {protocol.as_of}: {count(protocol.users)} users, window to {protocol.closes} "

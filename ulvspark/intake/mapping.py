@@ -46,7 +46,7 @@ def _target(table: schema.Table, made: tuple[str, ...], required: tuple[str, ...
     return Target(table, columns | extra, required)
 
 
-EVENTS = _target(
+EVENTS_TARGET = _target(
     schema.EVENTS,
     (*schema.STAMPED, "content_hash"),
     ("user_id", "event_time", "event_type"),
@@ -54,8 +54,8 @@ EVENTS = _target(
     currency="STRING",
 )
 """``discount`` is money off the whole row, for sources without a list price; ``currency`` is the code of a row."""
-PRODUCTS = _target(schema.PRODUCTS, ("text_hash",), ("product_id",))
-USERS = _target(schema.USERS, (), ("user_id",))
+PRODUCTS_TARGET = _target(schema.PRODUCTS, ("text_hash",), ("product_id",))
+USERS_TARGET = _target(schema.USERS, (), ("user_id",))
 
 
 def map_table(source: DataFrame, mapping: TableMapping, target: Target, time_zone: str) -> DataFrame:

@@ -63,9 +63,9 @@ def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clo
     """
     check = partial(_checked, spark, source_root, source.time_zone)
     complete = partial(maps.complete_events, time_zone=source.time_zone, clock=clock)
-    events = check(source.events, maps.EVENTS, event_rules(source.currency), complete)
-    products = check(_as_tuple(source.products), maps.PRODUCTS, PRODUCT_RULES)
-    users = check(_as_tuple(source.users), maps.USERS, USER_RULES)
+    events = check(source.events, maps.EVENTS_TARGET, event_rules(source.currency), complete)
+    products = check(_as_tuple(source.products), maps.PRODUCTS_TARGET, PRODUCT_RULES)
+    users = check(_as_tuple(source.users), maps.USERS_TARGET, USER_RULES)
     checked = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
     bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in checked.items()]
     return Mapped(

@@ -133,7 +133,7 @@ def _versions(folder: Path, facts: BundleFacts, inputs: golden_results.Columns) 
         "precision": facts.precision,
         "renderer": text.RENDERER_VERSION,
         # For a renderer that changed though its version was not raised.
-        "texts": [inputs[name] for name in golden_results.TEXTS if name in inputs],
+        "texts": [inputs[name] for name in golden_results.TEXT_COLUMNS if name in inputs],
     }
     text_version = digest(shapes_a_text)[:16]
     shapes_a_user = {"text": text_version, "vector": vector, "recent_events": facts.history.recent_events}

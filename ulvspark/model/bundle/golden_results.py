@@ -21,11 +21,11 @@ GOLDEN = "golden.parquet"
 
 NUMBERS = "numbers"
 RECENT_EVENTS = "recent_events"
-WORDS = ("title", "category", "brand", "text")
+RENDERED_FIELDS = ("title", "category", "brand", "text")
 """Fields of an event that the rendered texts show; of recent events the others are kept."""
-TEXTS = ("profile", "events", "texts")
+TEXT_COLUMNS = ("profile", "events", "texts")
 """Columns of rendered texts; which of them there are depends on the unit of text."""
-SCORES = tuple(name for head in HEADS.values() for name in head.columns)
+GOLDEN_SCORES = tuple(name for head in HEADS.values() for name in head.columns)
 """Columns of scores; a bundle fills those of its heads."""
 
 Columns = dict[str, list[Any]]
@@ -44,7 +44,9 @@ def inputs(users: Users, reader: Reader | None) -> Columns:
 
 def _without_words(events: list[dict[str, Any]]) -> str:
     """As JSON: the words stand in the texts."""
-    return json.dumps([{name: value for name, value in event.items() if name not in WORDS} for event in events])
+    return json.dumps(
+        [{name: value for name, value in event.items() if name not in RENDERED_FIELDS} for event in events]
+    )
 
 
 def vectors(users: Users, reader: Reader | None) -> Vectors:
@@ -55,7 +57,7 @@ def vectors(users: Users, reader: Reader | None) -> Vectors:
 def scores(users: Users, vectors: Vectors, scorer: Scorer) -> Columns:
     """What the scorer decides for the users."""
     decisions = scorer.decide(vectors, users.numbers, users.population)
-    return {name: decisions[name].tolist() for name in SCORES if name in decisions}
+    return {name: decisions[name].tolist() for name in GOLDEN_SCORES if name in decisions}
 
 
 def write(path: Path, events: GoldenEvents, expected: Columns) -> None:

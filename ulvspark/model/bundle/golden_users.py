@@ -19,12 +19,12 @@ from ulvspark.history.summaries import ROWS, summarise_rows
 from ulvspark.history.timelines import day_number
 from ulvspark.model.inference.users import Users
 
-USERS = 20
+GOLDEN_USERS = 20
 SEED = 20_191_212
 AS_OF = date(2020, 2, 29)
 MICROSECONDS_A_DAY = 86_400_000_000
 
-PRODUCTS = (
+GOLDEN_PRODUCTS = (
     ("Printer cartridge", "Office > Ink", "Art"),  # the brand is part of a word of the title
     ("Art print, 30x40", "Home > Pictures", "Art"),  # the brand is a word of the title
     ("White Hanging Heart T-Light Holder", "Home > Kitchen > Mugs", "ACME"),
@@ -43,7 +43,7 @@ PRODUCTS = (
 """Title, category, brand."""
 PRINTER_CARTRIDGE = 0
 
-TEXTS = (
+GOLDEN_TEXTS = (
     "gift bags",
     "Great quality 😍 would buy again!",
     "不错,很喜欢",
@@ -51,7 +51,7 @@ TEXTS = (
     "too small. " * 5_000,
     'it\'s "fine"\n\tI guess',
 )
-COUNTRIES = ("United Kingdom", "EIRE", "中国", None)
+GOLDEN_COUNTRIES = ("United Kingdom", "EIRE", "中国", None)
 ATTRIBUTES = ("age", "income", "household_size")
 
 GAPS_DAYS = ((0, 0, 1, 3, 8, 20), (0, 1, 8, 40, 100, 400, 800))
@@ -76,7 +76,7 @@ def make_users(spec: HistorySpec) -> Users:
 def make_events(spec: HistorySpec) -> GoldenEvents:
     """The same events every time, on a platform whose money numbers are those of ``spec``."""
     dice = random.Random(SEED)
-    rows = [row for number in range(USERS) for row in _user(dice, number)]
+    rows = [row for number in range(GOLDEN_USERS) for row in _user(dice, number)]
     return GoldenEvents(pa.RecordBatch.from_pylist(rows, ROWS), _population(spec))
 
 
@@ -111,7 +111,7 @@ def _user(dice: random.Random, number: int) -> list[dict[str, Any]]:
 
 def _known(dice: random.Random, today: int) -> dict[str, Any]:
     attributes = {name: f"{dice.randint(1, 9)}0-{dice.randint(1, 9)}5K" for name in ATTRIBUTES if dice.random() < 0.5}
-    country = dice.choice(COUNTRIES)
+    country = dice.choice(GOLDEN_COUNTRIES)
     profile = dict(sorted((attributes | ({"country": country} if country else {})).items()))
     return {
         "signup": dice.choice((None, today + 3, *(today - dice.randint(1, 3_000) for _ in range(4)))),
@@ -132,7 +132,7 @@ def _event(dice: random.Random, number: int, place: int) -> dict[str, Any]:
     traded = kind in ("purchase", "return")
     amount = dice.choice((None, *(dice.randint(1, 5_000_000) for _ in range(6)))) if traded else None
     mark_up = dice.choice((None, 1.0, 1.25, 2.0))
-    text = dice.choice(TEXTS) if kind in ("search", "review") else None
+    text = dice.choice(GOLDEN_TEXTS) if kind in ("search", "review") else None
     return {
         "event_type": EVENT_TYPES.index(kind),
         "order": place // 9 if traded and dice.random() < 0.9 else None,
@@ -140,14 +140,14 @@ def _event(dice: random.Random, number: int, place: int) -> dict[str, Any]:
         "list_value": None if amount is None or mark_up is None else int(amount * mark_up),
         "quantity": dice.choice((None, 5_000, 10_000, 20_000, 120_000)),
         **{name: dice.choice((None, *range(len(CODED[name])))) for name in ("price_relation", "price_level")},
-        **({} if kind == "search" else _product(dice.randrange(len(PRODUCTS)))),
+        **({} if kind == "search" else _product(dice.randrange(len(GOLDEN_PRODUCTS)))),
         "text": text,
         "text_key": _key(text),
     }
 
 
 def _product(place: int) -> dict[str, Any]:
-    title, category, brand = PRODUCTS[place]
+    title, category, brand = GOLDEN_PRODUCTS[place]
     return {
         "title": title,
         "category": category,

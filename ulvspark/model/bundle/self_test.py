@@ -7,7 +7,7 @@ import numpy as np
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle import golden_results
-from ulvspark.model.bundle.golden_results import NUMBERS, SCORES, Columns
+from ulvspark.model.bundle.golden_results import GOLDEN_SCORES, NUMBERS, Columns
 from ulvspark.model.bundle.golden_users import summarise
 from ulvspark.model.bundle.manifest import BundleFacts
 from ulvspark.model.inference.reader import Reader, Vectors, in_float32
@@ -46,11 +46,11 @@ def self_test(path: Path, facts: BundleFacts, reader: Reader | None, scorer: Sco
 
 
 def _without_scores(columns: Columns) -> Columns:
-    return {name: values for name, values in columns.items() if name not in SCORES}
+    return {name: values for name, values in columns.items() if name not in GOLDEN_SCORES}
 
 
 def _scores(columns: Columns) -> Columns:
-    return {name: values for name, values in columns.items() if name in SCORES}
+    return {name: values for name, values in columns.items() if name in GOLDEN_SCORES}
 
 
 def _check_rounding(served: Vectors, exact: Vectors, facts: BundleFacts) -> None:
@@ -85,7 +85,7 @@ def _values(column: str, want: Any, have: Any) -> list[tuple[str, Any, Any]]:  #
 
 
 def _same(column: str, want: Any, have: Any) -> bool:  # noqa: ANN401 - of any column
-    if column in SCORES:
+    if column in GOLDEN_SCORES:
         return bool(np.allclose(np.asarray(want), np.asarray(have), rtol=SCORE_TOLERANCE, atol=SCORE_TOLERANCE))
     if column == NUMBERS and want is not None and have is not None:
         return bool(np.isclose(want, have, rtol=NUMBER_TOLERANCE, atol=0))

@@ -21,7 +21,7 @@ from ulvspark.history.timelines import fill_unknown, from_arrow, is_known
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-MEASURES = 3
+EVENT_MEASURES = 3
 """Numbers of an event that are no codes: log of the gap, whether there is a gap, log of the quantity."""
 
 READ = pa.list_(
@@ -47,7 +47,7 @@ class Events:
     same_order: Ints
     """(e,): 1 where the event belongs to the same order as the newer one."""
     measures: Floats
-    """(e, MEASURES)."""
+    """(e, EVENT_MEASURES)."""
     product: Ints
     """(e,) key or place of the product's text; 0 where there is none."""
     text: Ints
@@ -133,7 +133,7 @@ class Padded:
     codes: dict[str, Ints]
     same_order: Ints
     measures: Floats
-    """(B, L, MEASURES)."""
+    """(B, L, EVENT_MEASURES)."""
     product: Ints
     text: Ints
 

@@ -11,7 +11,7 @@ from ulvspark.contract.schema import CODED
 from ulvspark.contract.spec import SequenceSpec
 from ulvspark.model.encoder.batching import batches
 from ulvspark.model.encoder.text_encoder import TextEncoder
-from ulvspark.model.network.event_arrays import MEASURES, Events, Ints
+from ulvspark.model.network.event_arrays import EVENT_MEASURES, Events, Ints
 from ulvspark.model.network.text_vectors import States, TextVectors
 
 TEXTS_AT_ONCE = 8192
@@ -31,7 +31,7 @@ class EventEncoder(TextEncoder):
         self.fields = nn.ModuleDict({name: nn.Embedding(len(known) + 1, spec.width) for name, known in CODED.items()})
         self.same_order = nn.Embedding(2, spec.width)
         self.place = nn.Embedding(events, spec.width)
-        self.measures = nn.Linear(MEASURES, spec.width)
+        self.measures = nn.Linear(EVENT_MEASURES, spec.width)
         layer = nn.TransformerEncoderLayer(
             spec.width, spec.attention_heads, 2 * spec.width, spec.dropout, "gelu", batch_first=True, norm_first=True
         )
