@@ -1,6 +1,5 @@
 """Build the training set: behaviour as of each date of the protocol, and what users did in the window after it."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark import StorageLevel
@@ -53,7 +52,8 @@ def build_training_set(warehouse: Warehouse, source: SourceConfig, spec: History
 
         with run.step("publish"):
             # Populations first: a training set never stands without them.
-            run.versions_written[schema.POPULATIONS.name] = _append_populations(warehouse, populations, run_id)
+            rows = [population.to_row(run_id) for population in populations]
+            run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, rows)
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(
                 warehouse.read(staged), schema.TRAINING_SET, properties, partition_by=("as_of_date",)
@@ -97,9 +97,3 @@ def _stage_date(inputs: PinnedTables, as_of: date, meta: TrainingSetMeta, staged
     step.count(**{f"eligible_users_{as_of}": number})
     step.measure({f"churned_share_{as_of}": churned, f"mean_spend_{as_of}": spend} if number else {})
     return population
-
-
-def _append_populations(warehouse: Warehouse, populations: Sequence[Population], run_id: str) -> int:
-    warehouse.ensure(schema.POPULATIONS)
-    rows = [tuple(population.to_row(run_id)[name] for name in schema.POPULATIONS.names) for population in populations]
-    return warehouse.append(warehouse.spark.createDataFrame(rows, schema.POPULATIONS.ddl), schema.POPULATIONS.name)

@@ -15,7 +15,6 @@ from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.history import behaviour
-from ulvspark.history.population import Population
 from ulvspark.model.bundle.manifest import Manifest, check_currency
 from ulvspark.model.bundle.store.interface import Store
 from ulvspark.model.predictor import Predictor
@@ -79,7 +78,8 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
 
         with run.step("population"):
             population = behaviour.measure_population(everyone, manifest.history)
-            run.versions_written[schema.POPULATIONS.name] = _append_population(warehouse, population, run_id)
+            row = population.to_row(run_id)
+            run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, [row])
 
         # BERT reads the texts that no night has read yet (unit `event`).
         text_cache = None
@@ -178,14 +178,6 @@ def _update_timelines(run: RunLog, inputs: PinnedTables, time_zone: str) -> Data
         step.count(timelines_built=updated.keys_built)
     run.versions_read[schema.TIMELINES.name] = updated.version
     return inputs.warehouse.read(schema.TIMELINES.name, updated.version)
-
-
-def _append_population(warehouse: Warehouse, population: Population, run_id: str) -> int:
-    warehouse.ensure(schema.POPULATIONS)
-    row = population.to_row(run_id)
-    ordered = tuple(row[name] for name in schema.POPULATIONS.names)
-    frame = warehouse.spark.createDataFrame([ordered], schema.POPULATIONS.ddl)
-    return warehouse.append(frame, schema.POPULATIONS.name)
 
 
 def _fill_text_cache(

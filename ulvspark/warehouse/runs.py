@@ -115,9 +115,7 @@ class RunLog:
             "seconds": self.seconds,
             "metrics": self.metrics,
         }
-        self.warehouse.ensure(schema.RUNS)
-        ordered = tuple(row[name] for name in schema.RUNS.names)
-        self.warehouse.append(self.warehouse.spark.createDataFrame([ordered], schema.RUNS.ddl), schema.RUNS.name)
+        self.warehouse.append_rows(schema.RUNS, [row])
 
 
 def _verdict(error: BaseException | None) -> tuple[str, str | None]:

@@ -121,6 +121,12 @@ class Warehouse:
         """Add rows to a table, creating it if needed; returns its new version."""
         return self._write(frame, name, "append", options=ALLOW_NEW_COLUMNS)
 
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Add a few rows, each a value by column, to ``table``, creating it if needed; returns its new version."""
+        self.ensure(table)
+        ordered = [tuple(row[name] for name in table.names) for row in rows]
+        return self.append(self.spark.createDataFrame(ordered, table.ddl), table.name)
+
     def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
         options = {"replaceWhere": where, **ALLOW_NEW_COLUMNS} if where else {"overwriteSchema": "true"}
