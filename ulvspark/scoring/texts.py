@@ -2,7 +2,7 @@
 
 import atexit
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,7 +13,7 @@ from pyspark import Accumulator, SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.history.packing import rows_as_bytes
+from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.rows import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
 from ulvspark.model.inference.reader import EventReader
@@ -24,6 +24,9 @@ TEXT_COLUMNS = (*WORDS, "text")
 
 STATE_DTYPE = np.dtype("<f2")
 """The vectors of texts are kept as little-endian float16."""
+
+VECTORS_PER_BLOCK = 100_000
+"""Vectors of texts that the driver holds at once: 77 MB for MiniLM, and some seconds for each block."""
 
 
 def wanted_texts(behaviour: DataFrame, products: DataFrame) -> DataFrame:
@@ -80,30 +83,21 @@ def ship_vectors(context: SparkContext, vectors: DataFrame, name: str) -> str:
 def write_vectors(vectors: DataFrame, keys_file: Path, states_file: Path) -> None:
     """Write the keys, rising, and the states (n, D) as the arrays that ``workers.text_vectors`` maps into memory.
 
-    They come batch by batch, so the driver never holds them all.
+    Vectors come block by block, so the driver never holds them all; as Arrow, so no Python worker has to start.
     """
-    ordered = vectors.select("text_key", "vector").orderBy("text_key")
-    number, size = ordered.agg(F.count("*"), F.max(F.octet_length("vector"))).collect()[0]
-    width = (size or 0) // STATE_DTYPE.itemsize
-    if not number:
-        np.save(keys_file, np.empty(0, np.int64))
+    keys = np.sort(vectors.select("text_key").toArrow().column("text_key").to_numpy())
+    np.save(keys_file, keys)
+    if not len(keys):
         np.save(states_file, np.empty((0, 1), STATE_DTYPE))
         return
-    keys = np.lib.format.open_memmap(keys_file, "w+", np.int64, (number,))
-    states = np.lib.format.open_memmap(states_file, "w+", STATE_DTYPE, (number, width))
-    start = 0
-    for batch in ordered.mapInArrow(_joined, "text_key BINARY, vector BINARY").toLocalIterator():
-        batch_keys = np.frombuffer(batch["text_key"], np.int64)
-        end = start + len(batch_keys)
-        keys[start:end] = batch_keys
-        states[start:end] = np.frombuffer(batch["vector"], STATE_DTYPE).reshape(-1, width)
-        start = end
-
-
-def _joined(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    """A row a batch: its keys and its vectors as bytes, so that few and large rows travel to the driver."""
-    for batch in batches:
-        if len(batch):
-            keys = batch.column("text_key").to_numpy().astype(np.int64).tobytes()
-            vectors = b"".join(batch.column("vector").to_pylist())
-            yield pa.record_batch({"text_key": pa.array([keys]), "vector": pa.array([vectors])})
+    states, written = None, 0
+    for start in range(0, len(keys), VECTORS_PER_BLOCK):
+        block = keys[start : start + VECTORS_PER_BLOCK]
+        within = vectors.where(F.col("text_key").between(int(block[0]), int(block[-1]))).orderBy("text_key")
+        for batch in within.select("vector").toArrow().to_batches():
+            rows = rows_from_bytes(batch.column("vector"), STATE_DTYPE)
+            if states is None:
+                shape = (len(keys), rows.shape[1])
+                states = np.lib.format.open_memmap(states_file, "w+", STATE_DTYPE, shape)
+            states[written : written + len(rows)] = rows
+            written += len(rows)
