@@ -23,7 +23,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     from ulvspark.warehouse.session import get_session
 
     # The first session on a machine downloads Delta's jars; a second one at the same time would find them incomplete.
-    with FileLock(tmp_path_factory.getbasetemp().parent / "jars.lock"):
+    with FileLock(tmp_path_factory.getbasetemp().parent / "jars.lock"), pytest.MonkeyPatch.context() as patch:
+        # A JVM that runs for minutes gains from Java's optimizing compiler.
+        patch.setenv("PYSPARK_SUBMIT_ARGS", "--driver-java-options '-XX:+UseParallelGC' pyspark-shell")
         # An empty folder is small data, so the session has the settings for it.
         session = get_session("tests", reads=[str(tmp_path_factory.mktemp("empty"))])
     yield session

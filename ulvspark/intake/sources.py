@@ -101,7 +101,7 @@ def _checked(
 ) -> DataFrame:
     """All rows of a contract table, with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``; cached."""
     (key,) = target.table.key
-    rows = [_no_rows(spark, target)]
+    rows = [] if mappings else [_no_rows(spark, target)]
     for mapping in mappings:
         mapped = maps.map_table(read_table(spark, mapping, source_root, target.table.name), mapping, target, time_zone)
         rows.append(_with_outcome(complete(mapped), mapping, target, rules, alone=len(mappings) == 1))

@@ -140,6 +140,9 @@ def _ensure_tables(warehouse: Warehouse, source: SourceConfig, id_properties: Ma
 def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
     """New and changed events with their prices put into words; an event keeps the stamps it once got."""
     known = warehouse.read(schema.EVENTS.name)
+    if warehouse.is_empty(schema.EVENTS.name):
+        # Spark plans the stamps of a first load without what is known.
+        known = known.limit(0)
     changed = changed_events(events, known).persist(StorageLevel.DISK_ONLY)
     return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
 

@@ -13,6 +13,9 @@ SMALL_DATA_SETTINGS = {
     # So would compiling each query to Java code.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Planning is most of a query: leave out the search for further filters, and the checks of Spark's own rules.
+    "spark.sql.constraintPropagation.enabled": "false",
+    "spark.sql.lightweightPlanChangeValidation": "false",
     # Each task costs more than its few rows.
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.adaptive.coalescePartitions.initialPartitionNum": "1",

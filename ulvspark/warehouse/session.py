@@ -32,6 +32,8 @@ SETTINGS = {
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
     # With a limit, Spark measures the batch after every row, which gets slower with each row of a column of lists.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+    # Each call on a frame would note the line of Python that made it; our errors name the mapping's column instead.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Without these metrics the memory of Python workers is not reported.
     "spark.executor.processTreeMetrics.enabled": "true",
 }

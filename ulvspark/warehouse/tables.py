@@ -9,7 +9,7 @@ from typing import Any
 from delta import exceptions
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
@@ -87,6 +87,10 @@ class Warehouse:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
         return int(self.snapshot(name).version())
 
+    def is_empty(self, name: str) -> bool:
+        """Whether no file belongs to the table. Raises ExpectedError when there is no such table."""
+        return int(self.snapshot(name).numOfFiles()) == 0
+
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table as of ``version`` (its newest if not given). Raises ExpectedError when there is no such table."""
         self._check_exists(name)
@@ -151,6 +155,9 @@ class Warehouse:
         ``update_when`` is an SQL condition on t (the table) and s (the rows) under which a known row is replaced;
         None only inserts.
         """
+        if self.is_empty(table.name):
+            # The first rows of a table: there is nothing to compare them with.
+            return MergeCounts(self._insert(frame, table.name), 0)
         on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)
         merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
         if update_when is not None:
@@ -159,6 +166,12 @@ class Warehouse:
         with conflicts_as_expected_error(table.name):
             (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
+
+    def _insert(self, frame: DataFrame, name: str) -> int:
+        """Add rows to a table; returns how many."""
+        counted = Observation()
+        self.append(frame.observe(counted, F.count("*").alias("rows")), name)
+        return int(counted.get["rows"])
 
     def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
         """Replace the rows whose key is in ``keys`` by the rows of ``frame``, which has no other keys."""
@@ -175,8 +188,9 @@ class Warehouse:
             self.delta_table(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._checked(name)}").collect()
-        return {row["key"]: row["value"] for row in rows}
+        jvm: Any = self.spark._jvm
+        configuration = self.snapshot(name).metadata().configuration()
+        return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(configuration))
 
     def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
         """``properties`` hold no quotes."""
