@@ -126,6 +126,8 @@ def read_training_set(warehouse: str) -> TrainingSet:
     # to_pylist gives plain mappings; to_pandas would make arrays of the events.
     rows["history"] = arrow["history"].to_pylist()
     rows[PLATFORM] = 0
+    # Spark writes rows in another order each time; trained in the same order, equal rows give equal models.
+    rows = rows.sort_values(["as_of_date", "user_id"], ignore_index=True)
     logger.info("read %s version %d: %d rows", table.table_uri, table.version(), len(rows))
     return TrainingSet(meta, table.version(), rows, _read_populations(warehouse, meta))
 
@@ -136,11 +138,11 @@ def read_meta(warehouse: str) -> TrainingSetMeta:
 
 
 def _meta(table: DeltaTable) -> TrainingSetMeta:
-    found = table.metadata().configuration.get(TRAINING_SET_META)
-    if found is None:
+    text = table.metadata().configuration.get(TRAINING_SET_META)
+    if text is None:
         raise ExpectedError(f"{table.table_uri} does not say how it was made; run jobs/build_training_set.py")
     try:
-        meta = validate(TrainingSetMeta, json.loads(found), f"{table.table_uri}, property {TRAINING_SET_META}")
+        meta = validate(TrainingSetMeta, json.loads(text), f"{table.table_uri}, property {TRAINING_SET_META}")
     except ExpectedError as error:
         raise ExpectedError(f"{error}; {BUILD_AGAIN}") from None
     check_numbers(meta.numbers, meta.numbers_version, meta.history_spec, table.table_uri, BUILD_AGAIN)
@@ -168,8 +170,8 @@ def open_table(warehouse: str, name: str, advice: str = BUILD) -> DeltaTable:
 
 
 def _read_populations(warehouse: str, meta: TrainingSetMeta) -> dict[date, Population]:
-    found = open_table(warehouse, POPULATIONS.name).to_pyarrow_table(filters=[("run_id", "=", meta.run_id)])
-    populations = [Population.from_row(row) for row in found.to_pylist()]
+    rows = open_table(warehouse, POPULATIONS.name).to_pyarrow_table(filters=[("run_id", "=", meta.run_id)])
+    populations = [Population.from_row(row) for row in rows.to_pylist()]
     return {population.as_of: population for population in populations}
 
 
