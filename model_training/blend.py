@@ -41,6 +41,7 @@ from ulvspark.contract.arguments import (
 )
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.heads import HEADS
 from ulvspark.model.bundle import bundle
 from ulvspark.model.bundle.bundle import Manifest
 from ulvspark.model.bundle.manifest import read_manifest
@@ -97,10 +98,10 @@ def parser() -> argparse.ArgumentParser:
 def weights_of(models: str, model: str) -> Weights:
     """The weights of a blended bundle. Raises ExpectedError where it is not blended."""
     with TemporaryDirectory() as scratch:
-        found = read_manifest(open_store(models).fetch(model, Path(scratch)))
-    if found.blend is None:
-        raise ExpectedError(f"--weights-from {model}: bundle {found.version} is not blended; blend it first")
-    return found.blend
+        manifest = read_manifest(open_store(models).fetch(model, Path(scratch)))
+    if manifest.blend is None:
+        raise ExpectedError(f"--weights-from {model}: bundle {manifest.version} is not blended; blend it first")
+    return manifest.blend
 
 
 def blend_bundle(
@@ -163,11 +164,13 @@ def _check_elsewhere(manifest: Manifest, training_set: TrainingSet) -> None:
 
 
 def _check_classes(outcome: Outcome) -> None:
-    if len(np.unique(outcome.labels["churn"])) < 2 or len(np.unique(outcome.spend_in_scales > 0)) < 2:
-        raise ExpectedError(
-            "training set: all training users leave or all stay, or all spend or none does, so there is nothing to tell"
-            " apart; change the horizon or add origins"
-        )
+    for head in HEADS.values():
+        happened = outcome.labels[head.name] > 0
+        if head.kind in ("probability", "amount") and len(np.unique(happened)) < 2:
+            raise ExpectedError(
+                f"training set: column {head.label} is above 0 for all training users or for none, so there is "
+                "nothing to tell apart; change the horizon or add origins"
+            )
 
 
 def _fit_parts(task: BlendTask, config: BlendConfig) -> Parts:

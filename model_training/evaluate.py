@@ -72,13 +72,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _named(also: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    models: dict[str, str] = {}
     for argument in also:
         name, equals, model = argument.partition("=")
         if not (name and equals and model) or name in (BUNDLE, *BASELINES):
             raise ExpectedError(f"--also {argument}: write it as NAME=MODEL, with a name that no other model has")
-        found[name] = model
-    return found
+        models[name] = model
+    return models
 
 
 @dataclass
@@ -118,7 +118,7 @@ def evaluate(
         figures, comparisons = compare(contest)
     unfit = LEVELS if protocol.bundle_horizon_days != protocol.horizon_days else ()
     with clock.step("segments"):
-        found, small = by_segment(contest)
+        segments, small = by_segment(contest)
     with clock.step("truth"):
         known = None if truth is None else recover(contest, truth, cut, protocol.horizon_days)
     return Evaluation(
@@ -132,7 +132,7 @@ def evaluate(
         missing=contest.tried.missing,
         undefined=undefined(contest) | {MEASURES[name].title: other_horizon(protocol) for name in unfit},
         comparisons={name: each for name, each in comparisons.items() if name not in unfit},
-        segments=found,
+        segments=segments,
         small_segments=small,
         curves=draw(contest.outcome, contest.bundle, contest.models, manifest.tiers.names, contest.platform_scale),
         truth=known,

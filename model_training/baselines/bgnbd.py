@@ -161,7 +161,7 @@ def _minimise(loss: Callable[[Floats], float], size: int, name: str) -> tuple[fl
     def of_logarithms(logs: Floats) -> float:
         return loss(np.exp(logs))
 
-    found = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-MAX_LOGARITHM, MAX_LOGARITHM))
-    if not found.success:
-        raise UnfitError(f"{name} does not converge on these users: {found.message}")
-    return tuple(map(float, np.exp(found.x)))
+    fit = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-MAX_LOGARITHM, MAX_LOGARITHM))
+    if not fit.success:
+        raise UnfitError(f"{name} does not converge on these users: {fit.message}")
+    return tuple(map(float, np.exp(fit.x)))

@@ -87,9 +87,9 @@ def _predict(task: BaselineTask, known: npt.NDArray[np.float32], new: npt.NDArra
 
 
 def _by_tier(model: Any, new: npt.NDArray[np.float32], task: BaselineTask) -> Floats:  # noqa: ANN401
-    found = np.zeros((len(new), len(task.tiers.names)))
-    found[:, model.classes_.astype(int)] = model.predict_proba(new)
-    return found
+    probabilities = np.zeros((len(new), len(task.tiers.names)))
+    probabilities[:, model.classes_.astype(int)] = model.predict_proba(new)
+    return probabilities
 
 
 def _sensitivity(grow: Any, label: Floats, new: npt.NDArray[np.float32]) -> Floats | None:  # noqa: ANN401

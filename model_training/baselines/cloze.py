@@ -87,11 +87,11 @@ def load_cloze(base: str, text: TextSpec, words: Sequence[str] = TIER_WORDS) -> 
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> Tensor:
-    found = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
-    split = [word for word, ids in zip(words, found, strict=True) if len(ids) != 1]
+    token_ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+    split = [word for word, ids in zip(words, token_ids, strict=True) if len(ids) != 1]
     if split:
         raise ExpectedError(f"words {', '.join(split)} are not single tokens of this base; choose others")
-    return torch.tensor([ids[0] for ids in found])
+    return torch.tensor([ids[0] for ids in token_ids])
 
 
 def fit(cloze: Cloze, tokens: Tokens, tier: Rows, epochs: int, learning_rate: float, seed: int = 0) -> None:
@@ -113,9 +113,9 @@ def fit(cloze: Cloze, tokens: Tokens, tier: Rows, epochs: int, learning_rate: fl
 
 def tier_probabilities(cloze: Cloze, tokens: Tokens) -> Floats:
     """(n, K) of all ``tokens``, rows sum to 1."""
-    found = np.empty((len(tokens.input_ids), len(cloze.words)))
+    probabilities = np.empty((len(tokens.input_ids), len(cloze.words)))
     cloze.model.eval()
     with torch.inference_mode():
         for rows in batches(tokens.lengths):
-            found[rows] = cloze.scores(tokens, rows).double().softmax(dim=1).numpy()
-    return found
+            probabilities[rows] = cloze.scores(tokens, rows).double().softmax(dim=1).numpy()
+    return probabilities

@@ -17,8 +17,8 @@ def predict(task: BaselineTask) -> Decisions:
     labels = pd.DataFrame(
         np.column_stack([outcome.spend_in_scales, outcome.labels["churn"], tiers]), index=rfm_score(task.train)
     )
-    found = labels.groupby(level=0).mean().reindex(rfm_score(task.target)).fillna(labels.mean()).to_numpy()
-    return decisions(found[:, 0], found[:, 1], found[:, 2:])
+    means = labels.groupby(level=0).mean().reindex(rfm_score(task.target)).fillna(labels.mean()).to_numpy()
+    return decisions(means[:, 0], means[:, 1], means[:, 2:])
 
 
 def rfm_score(part: TrainingSet) -> Floats:

@@ -75,10 +75,10 @@ def decisions(
     price_sensitivity: Floats | None = None,
 ) -> Decisions:
     """What a baseline predicts: mean spend in platform scales, probability of leaving, (n, K) of the tiers, share."""
-    found = {
+    columns = {
         "tier_probabilities": tiers,
         "expected_value": value,
         "churn_probability": churn,
         "price_sensitivity": price_sensitivity,
     }
-    return {column: values for column, values in found.items() if values is not None}
+    return {column: values for column, values in columns.items() if values is not None}

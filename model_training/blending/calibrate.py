@@ -84,15 +84,15 @@ def _fit_line(loss: Callable[[float, Floats], float], size: int) -> tuple[float,
         slope, offsets = float(values[0]), values[1:]
         return loss(slope, offsets) + 0.5 * (slope - 1) ** 2 + 0.5 * float(offsets @ offsets)
 
-    found = minimize(total, np.array([1.0, *[0.0] * size]), method="L-BFGS-B", bounds=[SLOPES, *[(-20, 20)] * size])
-    return float(found.x[0]), found.x[1:]
+    minimum = minimize(total, np.array([1.0, *[0.0] * size]), method="L-BFGS-B", bounds=[SLOPES, *[(-20, 20)] * size])
+    return float(minimum.x[0]), minimum.x[1:]
 
 
 def _fit_amount(predicted: Predicted, amount: Floats, coverage: float) -> AmountCalibration:
     distribution = predicted.distribution
     assert distribution is not None  # noqa: S101 - every part gives an amount's distribution
     location, spread = _fit_logarithm(distribution, amount)
-    found = AmountCalibration(
+    calibration = AmountCalibration(
         probability=fit_probability(distribution.probability.numpy(), (amount > 0).astype(np.float64)),
         location=location,
         spread=spread,
@@ -100,7 +100,7 @@ def _fit_amount(predicted: Predicted, amount: Floats, coverage: float) -> Amount
         tail=0.1,
         coverage=coverage,
     )
-    return found.model_copy(update={"tail": fit_tail(found.correct(distribution), amount, coverage)})
+    return calibration.model_copy(update={"tail": fit_tail(calibration.correct(distribution), amount, coverage)})
 
 
 def _fit_logarithm(distribution: ZeroInflatedLognormal, amount: Floats) -> tuple[float, float]:

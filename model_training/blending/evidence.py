@@ -24,11 +24,11 @@ def evidence(
     held_out: HeldOutPredictions, weights: Weights, calibration: Calibration, tiers: TierSpec, cut_name: str
 ) -> dict[str, float]:
     """``EVIDENCE`` for the manifest: CUT_measure of the blend as it serves, PART_CUT_measure of each part as it is."""
-    found = {f"{cut_name}_{name}": value for name, value in served(held_out, weights, calibration, tiers).items()}
+    of_cut = {f"{cut_name}_{name}": value for name, value in served(held_out, weights, calibration, tiers).items()}
     for part, prediction in held_out.predictions.items():
         figures = _measure(held_out.outcome, prediction, tiers)
-        found |= {f"{part}_{cut_name}_{name}": value for name, value in figures.items()}
-    return found
+        of_cut |= {f"{part}_{cut_name}_{name}": value for name, value in figures.items()}
+    return of_cut
 
 
 def served(
@@ -49,8 +49,8 @@ def evidence_lines(columns: dict[str, dict[str, float]], title: str, width: int)
     header = f"{title:{width}}" + "".join(f"{name:>10}" for name in columns)
     lines = [
         f"{name:{width}}"
-        + "".join(f"{found[name]:10.4f}" if name in found else f"{'':>10}" for found in columns.values())
+        + "".join(f"{column[name]:10.4f}" if name in column else f"{'':>10}" for column in columns.values())
         for name in EVIDENCE
-        if any(name in found for found in columns.values())
+        if any(name in column for column in columns.values())
     ]
     return [header, *lines]

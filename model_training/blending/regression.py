@@ -48,11 +48,11 @@ def _logistic(columns: Floats, label: npt.NDArray[np.int64]) -> Regression:
 
 
 def _multinomial(columns: Floats, tier: npt.NDArray[np.int64]) -> Regression:
-    found = _logistic(columns, tier)
-    if len(found.offsets) > 1:
-        return found
-    none = (0.0,) * len(found.weights[0])
-    return Regression(weights=(none, *found.weights), offsets=(0.0, *found.offsets))
+    fitted = _logistic(columns, tier)
+    if len(fitted.offsets) > 1:
+        return fitted
+    none = (0.0,) * len(fitted.weights[0])
+    return Regression(weights=(none, *fitted.weights), offsets=(0.0, *fitted.offsets))
 
 
 def _ridge(columns: Floats, label: Floats) -> tuple[Regression, float]:

@@ -142,9 +142,9 @@ def _history_texts(
 def _event_texts(
     histories: pd.Series, of_row: npt.NDArray[np.int64], tokenizer: PreTrainedTokenizerBase, spec: TextSpec
 ) -> EventTexts:
-    found = dict(sorted(event_texts(histories).items()))
-    keys = np.fromiter(found, dtype=np.int64, count=len(found))
+    texts = dict(sorted(event_texts(histories).items()))
+    keys = np.fromiter(texts, dtype=np.int64, count=len(texts))
     events = Events.from_histories(list(histories))
     placed = events.with_texts(places(keys, events.product), places(keys, events.text))
-    tokens = tokenize_single(tokenizer, list(found.values()), spec)
+    tokens = tokenize_single(tokenizer, list(texts.values()), spec)
     return EventTexts(tokens, of_row, int(tokenizer.pad_token_id), placed)

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from model_training.data.outcome import Floats, Outcome
 from model_training.evaluation.results import Bin, Curves, TierRow
 from model_training.evaluation.weighted import confusion, ones, top
+from ulvspark.contract.heads import HEADS
 from ulvspark.contract.tier_bounds import likeliest_tier
 from ulvspark.model.parts.predictions import Decisions
 
@@ -31,13 +32,17 @@ def draw(
     return Curves(
         gains=gains,
         deciles=_bins(spend * platform_scale, None if value is None else value * platform_scale)[::-1],
-        churn=_bins(outcome.labels["churn"], scores.get("churn_probability")),
         tiers={
             name: _bins((outcome.tier == number).astype(np.float64), by_tier[:, number])
             for number, name in enumerate(tiers)
             if by_tier is not None
         },
-        price_sensitivity=_bins(outcome.labels["price_sensitivity"], scores.get("price_sensitivity")),
+        heads={
+            head.name: _bins(outcome.labels[head.name], scores[column])
+            for head in HEADS.values()
+            for column in head.columns
+            if head.kind not in ("classes", "amount") and column in scores
+        },
         confusion=[] if by_tier is None else _confusion(outcome, by_tier),
         tier_table=[] if by_tier is None else _tier_table(outcome, scores, tiers, platform_scale),
     )
@@ -45,8 +50,8 @@ def draw(
 
 def _gains(spend: Floats, value: Floats) -> list[float]:
     weights = ones(len(spend))
-    found = [float((top(value, share, weights) @ spend)[0]) for share in SHARES_OF_USERS]
-    return [amount / float(spend.sum()) if spend.sum() else 0.0 for amount in found]
+    amounts = [float((top(value, share, weights) @ spend)[0]) for share in SHARES_OF_USERS]
+    return [amount / float(spend.sum()) if spend.sum() else 0.0 for amount in amounts]
 
 
 def _bins(actual: Floats, predicted: Floats | None) -> list[Bin]:

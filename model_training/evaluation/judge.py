@@ -52,10 +52,14 @@ def compare(contest: Contest, draws: int = DRAWS) -> tuple[dict[str, dict[str, F
     """Every measure of every model, and the bundle beside the best baseline and LightGBM, paired by resample."""
     models = {name: partial(measured, contest.outcome, scores) for name, scores in contest.models.items()}
     in_scales = bootstrap(models, len(contest.rows), draws, progress=True)
-    found = {model: in_currency(values, contest.platform_scale) for model, values in in_scales.items()}
-    figures = {model: {name: figure_of(values) for name, values in by_name.items()} for model, by_name in found.items()}
-    baselines, others = ({model: found[model] for model in models} for models in (contest.tried.scores, contest.others))
-    ours = {name: values for name, values in found[BUNDLE].items() if not np.isnan(values[0])}
+    of_models = {model: in_currency(values, contest.platform_scale) for model, values in in_scales.items()}
+    figures = {
+        model: {name: figure_of(values) for name, values in by_name.items()} for model, by_name in of_models.items()
+    }
+    baselines, others = (
+        {model: of_models[model] for model in models} for models in (contest.tried.scores, contest.others)
+    )
+    ours = {name: values for name, values in of_models[BUNDLE].items() if not np.isnan(values[0])}
     measures = aimed(contest.coverage)
     return figures, {
         name: _comparison(name, measures[name], values, baselines, others) for name, values in ours.items()
@@ -66,7 +70,7 @@ def _comparison(
     name: str, measure: ReportMeasure, ours: Floats, baselines: Mapping[str, Figures], others: Mapping[str, Figures]
 ) -> Comparison:
     theirs, bundles = (
-        {model: found[name] for model, found in models.items() if name in found and not np.isnan(found[name][0])}
+        {model: values[name] for model, values in models.items() if name in values and not np.isnan(values[name][0])}
         for models in (baselines, others)
     )
     best = min(theirs, key=lambda model: float(measure.loss(theirs[model][:1])[0]), default=None)
@@ -91,14 +95,14 @@ def _difference(measure: ReportMeasure, ours: Floats, theirs: Floats) -> Differe
 
 def by_segment(contest: Contest, draws: int = DRAWS) -> tuple[list[Segment], list[str]]:
     """The segments of enough users, and the names of the others."""
-    found: list[Segment] = []
+    judged: list[Segment] = []
     small: list[str] = []
     for (group, name), members in track(segments(contest.rows).items(), "segments", "segment"):
         if members.sum() < MIN_USERS:
             small.append(f"{group}: {name} ({int(members.sum())} users)")
         else:
-            found.append(_segment(group, name, members, contest, draws))
-    return found, small
+            judged.append(_segment(group, name, members, contest, draws))
+    return judged, small
 
 
 def _segment(group: str, name: str, members: Members, contest: Contest, draws: int) -> Segment:

@@ -85,9 +85,9 @@ METRICS: dict[Metric, TrainingMetric] = {
 def measure(outcome: Outcome, scores: Decisions) -> dict[Metric, float]:
     """All metrics of the columns in ``scores`` that are defined for this outcome."""
     ones = weighted.ones(outcome.users)
-    found = {
+    measures = {
         name: float(metric.statistic(outcome, scores, ones)[0])
         for name, metric in METRICS.items()
         if metric.statistic is not None and metric.column in scores
     }
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+    return {name: value for name, value in measures.items() if not np.isnan(value)}

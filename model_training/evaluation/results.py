@@ -107,10 +107,10 @@ class Curves:
     """By model: share of all spend among the first 0, 5, ... 100 % of users by predicted value."""
     deciles: list[Bin]
     """By predicted value, highest first; amounts are means."""
-    churn: list[Bin]
     tiers: dict[str, list[Bin]]
     """Calibration of each tier's probability."""
-    price_sensitivity: list[Bin]
+    heads: dict[str, list[Bin]]
+    """By head: probabilities, shares and counts beside what happened, by tenth of users; lowest prediction first."""
     confusion: list[list[int]]
     """Users by actual (rows) and predicted tier, lowest first."""
     tier_table: list[TierRow]

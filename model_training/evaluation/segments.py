@@ -21,15 +21,15 @@ Members = npt.NDArray[np.bool_]
 def segments(rows: pd.DataFrame) -> dict[tuple[str, str], Members]:
     """(n,) which of ``rows`` (one date of the training set) are in each segment, by group and name."""
     new, orders = rows["tenure_days"] <= NEW_DAYS, rows["orders"]
-    found = {
+    members_of = {
         ("tenure", f"first seen within {NEW_DAYS} days"): new,
         ("tenure", "known for longer"): ~new,
         ("orders", "one order"): orders == 1,
         ("orders", "two or more orders"): orders >= 2,
     }
-    found |= {("last purchase", name): members for name, members in _recency_bands(rows["recency_days"]).items()}
-    found |= {("country", name): members for name, members in _countries(rows["history"]).items()}
-    return {key: np.asarray(members, dtype=np.bool_) for key, members in found.items()}
+    members_of |= {("last purchase", name): members for name, members in _recency_bands(rows["recency_days"]).items()}
+    members_of |= {("country", name): members for name, members in _countries(rows["history"]).items()}
+    return {key: np.asarray(members, dtype=np.bool_) for key, members in members_of.items()}
 
 
 def _recency_bands(days: "pd.Series[float]") -> dict[str, "pd.Series[bool]"]:

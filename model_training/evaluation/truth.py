@@ -116,14 +116,14 @@ def _measured(measure: ReportMeasure, models: Mapping[str, Decisions], contest: 
 
 
 def _recovery(title: str, models: FiguresByModel, rivals: set[str], users: int, draws: int) -> Recovery:
-    found = {name: figures[title] for name, figures in bootstrap(models, users, draws).items()}
-    defined = {name for name, values in found.items() if np.isfinite(values[0])}
-    best = max(defined & rivals, key=lambda name: float(found[name][0]), default=None)
+    measures = {name: figures[title] for name, figures in bootstrap(models, users, draws).items()}
+    defined = {name for name, values in measures.items() if np.isfinite(values[0])}
+    best = max(defined & rivals, key=lambda name: float(measures[name][0]), default=None)
     return Recovery(
         title,
-        {name: figure_of(values) for name, values in found.items()},
+        {name: figure_of(values) for name, values in measures.items()},
         best,
-        None if best is None or BUNDLE not in defined else _difference(found[BUNDLE] - found[best]),
+        None if best is None or BUNDLE not in defined else _difference(measures[BUNDLE] - measures[best]),
     )
 
 

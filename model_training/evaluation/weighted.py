@@ -57,9 +57,9 @@ def auc(label: BinaryLabel, score: Floats, weights: Floats) -> Floats:
 
 def average_precision(label: BinaryLabel, score: Floats, weights: Floats) -> Floats:
     """Precision at each score that a labelled user has, weighted by the labelled users at that score."""
-    weight, found = (_groups(-score, counted)[1] for counted in (weights, weights * label))
-    precision = ratio(np.cumsum(found, axis=1), np.cumsum(weight, axis=1))
-    return ratio(np.nansum(found * precision, axis=1), found.sum(axis=1))
+    weight, positives = (_groups(-score, counted)[1] for counted in (weights, weights * label))
+    precision = ratio(np.cumsum(positives, axis=1), np.cumsum(weight, axis=1))
+    return ratio(np.nansum(positives * precision, axis=1), positives.sum(axis=1))
 
 
 def gini(amount: Floats, score: Floats, weights: Floats) -> Floats:
@@ -84,14 +84,14 @@ def top(score: Floats, share: float, weights: Floats) -> Floats:
 
 def recall(label: BinaryLabel, score: Floats, share: float, weights: Floats) -> Floats:
     """Share of the labelled who are in the ``share`` of greatest score."""
-    found = weights * top(score, share, weights)
-    return ratio(found @ label.astype(np.float64), weights @ label.astype(np.float64))
+    chosen = weights * top(score, share, weights)
+    return ratio(chosen @ label.astype(np.float64), weights @ label.astype(np.float64))
 
 
 def lift(amount: Floats, score: Floats, share: float, weights: Floats) -> Floats:
     """Mean amount of the ``share`` of greatest score as a multiple of everyone's."""
-    found = weights * top(score, share, weights)
-    return ratio(ratio(found @ amount, found.sum(axis=1)), mean(amount, weights))
+    chosen = weights * top(score, share, weights)
+    return ratio(ratio(chosen @ amount, chosen.sum(axis=1)), mean(amount, weights))
 
 
 def decile_error(amount: Floats, predicted: Floats, weights: Floats) -> Floats:

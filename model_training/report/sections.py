@@ -212,7 +212,7 @@ def _part(cell: int, total: int) -> str:
 
 
 def _leaving(evaluation: Evaluation) -> Iterator[Block]:
-    bins = evaluation.curves.churn
+    bins = evaluation.curves.heads.get("churn")
     if not bins:
         yield "The bundle does not predict who leaves."
         return
@@ -225,7 +225,7 @@ def _leaving(evaluation: Evaluation) -> Iterator[Block]:
 
 def _price_sensitivity(evaluation: Evaluation) -> Iterator[Block]:
     yield ASSOCIATION
-    bins = evaluation.curves.price_sensitivity
+    bins = evaluation.curves.heads.get("price_sensitivity")
     if not bins:
         yield "There are no figures: the bundle does not predict it, or no purchase has a usual price to compare with."
         return

@@ -91,8 +91,8 @@ def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - YAML holds anything
 
 
 def _apply_override(content: dict[str, Any], override: str) -> None:
-    dotted, found, value = override.partition("=")
-    if not found:
+    dotted, equals, value = override.partition("=")
+    if not equals:
         raise ExpectedError(f"override {override!r}: write it as a.b=value")
     *parents, last = dotted.split(".")
     for parent in parents:

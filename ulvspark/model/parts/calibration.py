@@ -119,5 +119,5 @@ class Calibration(Strict):
 
     def coverage(self, head: str) -> float | None:
         """The share of users that the interval of ``head`` was fitted to hold; None where it has no interval."""
-        found = self.heads.get(head)
-        return found.coverage if isinstance(found, AmountCalibration) else None
+        fitted = self.heads.get(head)
+        return fitted.coverage if isinstance(fitted, AmountCalibration) else None

@@ -47,10 +47,10 @@ class Trees:
         return {head.name: self._predict_head(head, features) for head in heads}
 
     def _predict_head(self, head: Head, features: npt.NDArray[np.float32]) -> Predicted:
-        found = [self._predict(target, features) for target in targets_of(head)]
+        predictions = [self._predict(target, features) for target in targets_of(head)]
         if head.kind != "amount":
-            return Predicted(found[0])
-        probability, mu = found
+            return Predicted(predictions[0])
+        probability, mu = predictions
         sigma = np.full_like(mu, self.spread.sigma[head.name])
         distribution = ZeroInflatedLognormal(*map(torch.from_numpy, (probability, mu, sigma)))
         return Predicted(distribution.mean().numpy(), distribution)
