@@ -57,11 +57,11 @@ def _predictor(name: str, device: torch.device) -> "Predictor":
     The cache must live in an importable module: functions of a job script are pickled by value, each with an
     empty cache of its own.
     """
-    # It takes seconds to import, and the steps that run for everyone read no text.
+    # They take a second to import, and the steps that run for everyone read no text.
     from ulvspark.model.bundle.bundle import load_opened  # noqa: PLC0415
     from ulvspark.model.predictor import Predictor  # noqa: PLC0415
 
-    loaded = Predictor(load_opened(_files(name)), device)
+    loaded = Predictor(load_opened(_files(name), device), device)
     if device.type != "cpu":
         # The driver's self-test ran on a CPU; vectors that a GPU computes wrongly would be kept.
         loaded.self_test()

@@ -4,11 +4,10 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.tier_bounds import likeliest_tier
@@ -21,6 +20,9 @@ from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.inference.users import Users
 from ulvspark.model.network.network import UserValueNetwork
 from ulvspark.model.parts.parts import Parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ Evidence = dict[Precision, PrecisionEvidence]
 
 
 def measure(
-    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts, sample: Users
+    network: UserValueNetwork, tokenizer: "PreTrainedTokenizerBase | None", facts: BundleFacts, sample: Users
 ) -> Evidence:
     """What each precision does to ``sample``, without precisions that the base encoder cannot be served in.
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import TextSpec
@@ -12,12 +12,17 @@ from ulvspark.history.text import Rendered
 from ulvspark.model.encoder.backbone import max_positions
 from ulvspark.model.encoder.batching import Tokens
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def load_tokenizer(name_or_folder: str | Path) -> PreTrainedTokenizerBase:
+
+def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a folder (or a name in the local cache), set to pad and truncate on the right.
 
     Raises ExpectedError where it is missing, is a slow one or has no token to pad with.
     """
+    from transformers import AutoTokenizer  # noqa: PLC0415 - takes a second, and not every process reads text
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder), trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -34,7 +39,7 @@ def load_tokenizer(name_or_folder: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def check_fit(tokenizer: PreTrainedTokenizerBase, backbone: nn.Module, spec: TextSpec) -> None:
+def check_fit(tokenizer: "PreTrainedTokenizerBase", backbone: nn.Module, spec: TextSpec) -> None:
     """Raises ExpectedError where the tokenizer does not fit the base model, or ``spec`` asks for too long texts."""
     config = backbone.config
     positions = max_positions(backbone)
@@ -49,7 +54,7 @@ def check_fit(tokenizer: PreTrainedTokenizerBase, backbone: nn.Module, spec: Tex
         raise ExpectedError("the tokenizer writes two segments but the base model embeds none; give its own tokenizer")
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Rendered], spec: TextSpec) -> Tokens:
+def tokenize(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[Rendered], spec: TextSpec) -> Tokens:
     """Token ids with the profile as segment A and the events as segment B; the oldest events are cut off.
 
     No text is longer than ``spec.max_tokens``.
@@ -68,7 +73,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Rendered], spec
     return Tokens(encoded["input_ids"], encoded.get("token_type_ids"))
 
 
-def tokenize_single(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], spec: TextSpec) -> Tokens:
+def tokenize_single(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], spec: TextSpec) -> Tokens:
     """Token ids of texts with a single segment, cut off at ``spec.max_tokens``."""
     if not texts:
         return Tokens([], [] if _has_segments(tokenizer) else None)
@@ -82,11 +87,11 @@ def tokenize_single(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], sp
     return Tokens(encoded["input_ids"], encoded.get("token_type_ids"))
 
 
-def _has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _has_segments(tokenizer: "PreTrainedTokenizerBase") -> bool:
     return "token_type_ids" in tokenizer.model_input_names
 
 
-def _fitting_profiles(tokenizer: PreTrainedTokenizerBase, profiles: list[str], max_tokens: int) -> list[str]:
+def _fitting_profiles(tokenizer: "PreTrainedTokenizerBase", profiles: list[str], max_tokens: int) -> list[str]:
     """Profiles cut to half of ``max_tokens``, special tokens included, so that events always keep the other half."""
     special = tokenizer.num_special_tokens_to_add(pair=True)
     limit = max(0, max_tokens // 2 - special)

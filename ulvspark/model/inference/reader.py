@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
@@ -20,6 +19,9 @@ from ulvspark.model.network.event_arrays import Events
 from ulvspark.model.network.network import HistoryEncoder, UserValueNetwork
 from ulvspark.model.network.sequence import EventEncoder, read_events
 from ulvspark.model.network.text_vectors import States, TextVectors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 CPU = torch.device("cpu")
 
@@ -34,7 +36,7 @@ class HistoryReader:
     """Encodes a user's recent events as one text (unit ``history``)."""
 
     encoder: HistoryEncoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     spec: TextSpec
     engine: CpuEngine | GpuEngine
 
@@ -67,7 +69,7 @@ class EventReader:
     """Encodes each distinct text once, then a user's recent events as a sequence of them (unit ``event``)."""
 
     encoder: EventEncoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     spec: TextSpec
     engine: CpuEngine | GpuEngine
     _known: dict[str, States] = field(default_factory=dict, init=False)
@@ -101,7 +103,7 @@ Reader = HistoryReader | EventReader
 
 def build_reader(
     network: UserValueNetwork,
-    tokenizer: PreTrainedTokenizerBase | None,
+    tokenizer: "PreTrainedTokenizerBase | None",
     spec: TextSpec,
     precision: Precision = "fp32",
     device: torch.device = CPU,
