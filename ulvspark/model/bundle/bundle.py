@@ -23,7 +23,7 @@ from ulvspark.model.bundle.manifest import BundleFacts, EncoderVersions, Manifes
 from ulvspark.model.encoder.adapter import save_backbone
 from ulvspark.model.encoder.backbone import load_to_serve
 from ulvspark.model.encoder.precision import DTYPES
-from ulvspark.model.encoder.tokenizing import load_tokenizer
+from ulvspark.model.encoder.tokenizing import AnyTokenizer, ServedTokenizer, read_tokenizer, save_tokenizer
 from ulvspark.model.inference.reader import CPU, build_reader
 from ulvspark.model.network.network import UserValueNetwork, build_network
 from ulvspark.model.parts.parts import Parts, write_parts
@@ -48,7 +48,7 @@ class Bundle:
     folder: Path
     manifest: Manifest
     network: UserValueNetwork
-    tokenizer: "PreTrainedTokenizerBase | None"
+    tokenizer: ServedTokenizer | None
     """None where the network reads no text."""
     parts: Parts
 
@@ -94,7 +94,7 @@ def _describe(
     folder: Path,
     facts: BundleFacts,
     network: UserValueNetwork,
-    tokenizer: "PreTrainedTokenizerBase | None",
+    tokenizer: AnyTokenizer | None,
     parts: Parts,
 ) -> Manifest:
     """Add to the weights in ``folder`` what is derived from them: golden users, model card, manifest."""
@@ -115,10 +115,7 @@ def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: "PreTrain
     if network.encoder is None or tokenizer is None:
         return
     save_backbone(network.encoder.backbone, folder / ENCODER)
-    # A tokenizer saves how it last truncated and padded, which would change the encoder's version.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.save_pretrained(folder / ENCODER)
+    save_tokenizer(tokenizer, folder / ENCODER)
     save_file(_weights(network.encoder.beside_backbone()), folder / ENCODER / VECTOR)
 
 
@@ -166,7 +163,7 @@ def load_opened(files: BundleFiles, device: torch.device = CPU) -> Bundle:
     backbone = tokenizer = None
     if spec.use_text:
         backbone = load_to_serve(folder / ENCODER, DTYPES[manifest.precision], device)
-        tokenizer = load_tokenizer(folder / ENCODER)
+        tokenizer = read_tokenizer(folder / ENCODER)
     network = build_network(spec, backbone, manifest.history, len(manifest.tiers.names))
     read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:

@@ -1,7 +1,5 @@
 """Loads the pretrained base encoder (a BERT or the like) without running code from its repository."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +8,7 @@ from torch import nn
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.encoder.adapter import has_adapter, with_adapter
-from ulvspark.model.encoder.bert import can_load, check_complete, load_bert
+from ulvspark.model.encoder.bert import can_load, check_complete, load_bert, read_config
 from ulvspark.model.encoder.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -24,12 +22,20 @@ def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32
     Raises ExpectedError where the base encoder is missing, has no safetensors weights, needs remote code or lacks
     weights.
     """
-    from transformers import AutoModel  # noqa: PLC0415 - takes seconds, and serving a BERT on a CPU needs none of it
+    from transformers import AutoModel  # noqa: PLC0415 - takes seconds, and scoring needs none of it
 
-    with _errors_as_expected(name_or_folder), quiet_transformers():
-        backbone, report = AutoModel.from_pretrained(
-            str(name_or_folder), dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+    try:
+        with quiet_transformers():
+            backbone, report = AutoModel.from_pretrained(
+                str(name_or_folder),
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ExpectedError(f"cannot load the base model {name_or_folder}: {reason}") from error
     check_complete(name_or_folder, [name for name in report["missing_keys"] if not name.startswith("pooler.")])
     if hasattr(backbone, "pooler"):
         # TextEncoder pools. The pooler's weights would never get a gradient, which stops distributed training.
@@ -40,25 +46,13 @@ def load_backbone(name_or_folder: str | Path, dtype: torch.dtype = torch.float32
 def load_to_serve(folder: Path, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """The base encoder and adapter of a bundle, to be run on ``device`` (the GPU engine moves them there).
 
-    For the CPU, a BERT or the like is loaded without importing Hugging Face's models. Raises as ``load_backbone`` does.
+    For the CPU, a BERT or the like is loaded without importing transformers. Raises as ``load_backbone`` does.
     """
     if device.type == "cpu" and not has_adapter(folder):
-        from transformers import AutoConfig  # noqa: PLC0415 - takes a second, and not every bundle reads text
-
-        with _errors_as_expected(folder):
-            config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+        config = read_config(folder)
         if can_load(config):
             return load_bert(folder, config, dtype)
     return with_adapter(load_backbone(folder, dtype), folder)
-
-
-@contextmanager
-def _errors_as_expected(name_or_folder: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ExpectedError(f"cannot load the base model {name_or_folder}: {reason}") from error
 
 
 def max_positions(backbone: nn.Module) -> int | None:

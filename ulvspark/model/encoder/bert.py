@@ -1,9 +1,11 @@
-"""The layers of BERT and its relatives, served on a CPU without Hugging Face's models, which take seconds to import.
+"""The layers of BERT and its relatives, served on a CPU without importing transformers, which takes seconds.
 
 Modules and weights have Hugging Face's names, so that ``PackedEncoder`` runs these and theirs alike.
 """
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -18,6 +20,11 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
 
 WEIGHTS = "model.safetensors"
+
+
+def read_config(folder: Path) -> SimpleNamespace:
+    """The configuration of the base encoder that Hugging Face saved in ``folder``, with Hugging Face's names."""
+    return SimpleNamespace(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
 def has_bert_layers(config: Any) -> bool:  # noqa: ANN401 - any family's

@@ -8,7 +8,7 @@ from typing import Any
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No progress bars, and no report about a missing pooler (``load_backbone`` drops it anyway)."""
-    from transformers.utils import logging  # noqa: PLC0415 - takes a second, and not every process needs it
+    from transformers.utils import logging  # noqa: PLC0415 - takes seconds, and scoring needs none of it
 
     untyped: Any = logging
     verbosity, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
