@@ -17,7 +17,7 @@ from ulvspark.model.encoder.batching import MAX_BATCH, batches, pad
 from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.precision import PRECISIONS, Precision
 from ulvspark.model.encoder.text_encoder import pool
-from ulvspark.model.encoder.tokenizing import tokenize
+from ulvspark.model.encoder.tokenizing import load_tokenizer, tokenize
 from ulvspark.model.inference.reader import HistoryReader
 from ulvspark.model.predictor import Predictor
 
@@ -56,7 +56,7 @@ def padded(bundle: str, padding: str) -> Encode:
 
     ``padding`` is the tokenizer's: "max_length" pads to the bundle's limit, "longest" to the batch's longest text.
     """
-    history_reader, base = reader(bundle), backbone(bundle)
+    history_reader, base, tokenizer = reader(bundle), backbone(bundle), load_tokenizer(f"{bundle}/encoder")
     limit = history_reader.spec.max_tokens
 
     def encode(profiles: Sequence[str], events: Sequence[str]) -> np.ndarray:
@@ -64,7 +64,7 @@ def padded(bundle: str, padding: str) -> Encode:
         with torch.inference_mode():
             for start in range(0, len(events), BATCH):
                 batch = slice(start, start + BATCH)
-                inputs = history_reader.tokenizer(
+                inputs = tokenizer(
                     list(profiles[batch]), list(events[batch]),
                     padding=padding, truncation="only_second", max_length=limit, return_tensors="pt",
                 )  # fmt: skip

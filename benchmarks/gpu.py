@@ -42,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         started = time.perf_counter()
         tokens = tokenize(reader.tokenizer, rendered, reader.spec)
         tokenizing = time.perf_counter() - started
-        encoders = {"MiniLM": reader.encoder, "BERT-base": bert_base(reader.tokenizer.vocab_size)}
+        encoders = {
+            "MiniLM": reader.encoder,
+            "BERT-base": bert_base(reader.tokenizer.backend_tokenizer.get_vocab_size()),
+        }
         measurements = [
             {"encoder": name, "precision": precision, "tokenizing_seconds": tokenizing}
             | measure(encoder, precision, device, tokens, reader.tokenizer.pad_token_id, args.rounds)

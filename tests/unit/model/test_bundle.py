@@ -119,7 +119,7 @@ def test_missing_and_unknown_files_are_named(copied: Path) -> None:
 )
 def test_another_format_is_refused_before_anything_else(copied: Path, version: int | None, remedy: str) -> None:
     (copied / MANIFEST).write_text(json.dumps({"format_version": version, "novelty": True}))
-    with pytest.raises(ExpectedError, match=f"format version {version}, this code reads 2; {remedy}"):
+    with pytest.raises(ExpectedError, match=f"format version {version}, this code reads 3; {remedy}"):
         bundle.load(copied)
 
 

@@ -157,7 +157,7 @@ def test_self_test_notices_a_changed_renderer(tiny_bundle: Path, monkeypatch: py
 
 def test_self_test_notices_a_changed_tokenizer(tiny_bundle: Path) -> None:
     scorer = Predictor.load(tiny_bundle)
-    scorer.reader.tokenizer.add_tokens(["woolly hottie"])
+    scorer.reader.tokenizer.backend_tokenizer.add_tokens(["woolly hottie"])
     with pytest.raises(ExpectedError, match="has another input_ids"):
         scorer.self_test()
 

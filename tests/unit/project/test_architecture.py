@@ -77,9 +77,21 @@ def test_training_and_the_predictor_load_without_spark():
     assert finished.returncode == 0, finished.stderr
 
 
-def test_what_runs_for_everyone_loads_without_what_reads_texts():
-    finished = import_without("transformers", ["ulvspark.scoring.encode", "ulvspark.scoring.decide"])
-    assert finished.returncode == 0, finished.stderr
+def test_a_cpu_scores_without_transformers_and_what_else_takes_seconds_to_import(tiny_bundle):
+    program = f"""
+import sys
+
+sys.modules["transformers"] = None
+import ulvspark.pipelines.score_users
+from ulvspark.contract.spec import HistorySpec
+from ulvspark.model.bundle import golden_users
+from ulvspark.model.predictor import Predictor
+
+Predictor.load({str(tiny_bundle)!r}).encode(golden_users.make_users(HistorySpec()).histories)
+print([name for name in ("torch._dynamo", "boto3", "scipy") if name in sys.modules])
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert finished.stdout == "[]\n", finished.stderr
 
 
 def test_the_contract_loads_without_torch():

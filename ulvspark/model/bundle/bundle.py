@@ -5,10 +5,11 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.disk import full_disk_as_expected_error, new_folder
 from ulvspark.history import text
@@ -19,13 +20,16 @@ from ulvspark.model.bundle.files import BundleFiles, open_bundle
 from ulvspark.model.bundle.golden_results import GOLDEN
 from ulvspark.model.bundle.loading import ENCODER, HEADS, VECTOR, build_scorer, load_parts, read_weights
 from ulvspark.model.bundle.manifest import BundleFacts, EncoderVersions, Manifest, write_manifest
-from ulvspark.model.encoder.adapter import save_backbone, with_adapter
-from ulvspark.model.encoder.backbone import load_backbone
+from ulvspark.model.encoder.adapter import save_backbone
+from ulvspark.model.encoder.backbone import load_to_serve
 from ulvspark.model.encoder.precision import DTYPES
-from ulvspark.model.encoder.tokenizing import load_tokenizer
-from ulvspark.model.inference.reader import build_reader
+from ulvspark.model.encoder.tokenizing import AnyTokenizer, ServedTokenizer, read_tokenizer, save_tokenizer
+from ulvspark.model.inference.reader import CPU, build_reader
 from ulvspark.model.network.network import UserValueNetwork, build_network
 from ulvspark.model.parts.parts import Parts, write_parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Bundle", "BundleFacts", "Manifest", "extend", "load", "load_opened", "save"]
 
@@ -36,18 +40,21 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. The network is in evaluation mode on the CPU, its base encoder in the type that is stored."""
+    """A loaded bundle. The network is in evaluation mode on the CPU, its base encoder in the type that is stored.
+
+    A base encoder that was loaded to be run on the CPU may be one that only ``CpuEngine`` can run.
+    """
 
     folder: Path
     manifest: Manifest
     network: UserValueNetwork
-    tokenizer: PreTrainedTokenizerBase | None
+    tokenizer: ServedTokenizer | None
     """None where the network reads no text."""
     parts: Parts
 
 
 def save(
-    folder: str | Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts
+    folder: str | Path, network: UserValueNetwork, tokenizer: "PreTrainedTokenizerBase | None", facts: BundleFacts
 ) -> Manifest:
     """Write ``network`` and all it needs to score into the new ``folder``.
 
@@ -87,7 +94,7 @@ def _describe(
     folder: Path,
     facts: BundleFacts,
     network: UserValueNetwork,
-    tokenizer: PreTrainedTokenizerBase | None,
+    tokenizer: AnyTokenizer | None,
     parts: Parts,
 ) -> Manifest:
     """Add to the weights in ``folder`` what is derived from them: golden users, model card, manifest."""
@@ -103,15 +110,12 @@ def _describe(
     return write_manifest(folder, facts, _versions(folder, facts, inputs))
 
 
-def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None) -> None:
+def _write_weights(folder: Path, network: UserValueNetwork, tokenizer: "PreTrainedTokenizerBase | None") -> None:
     save_file(_weights(network.decider), folder / HEADS)
     if network.encoder is None or tokenizer is None:
         return
     save_backbone(network.encoder.backbone, folder / ENCODER)
-    # A tokenizer saves how it last truncated and padded, which would change the encoder's version.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.save_pretrained(folder / ENCODER)
+    save_tokenizer(tokenizer, folder / ENCODER)
     save_file(_weights(network.encoder.beside_backbone()), folder / ENCODER / VECTOR)
 
 
@@ -143,23 +147,23 @@ def _versions(folder: Path, facts: BundleFacts, inputs: golden_results.Columns) 
     )
 
 
-def load(folder: str | Path) -> Bundle:
-    """Load a bundle after checking all its files.
+def load(folder: str | Path, device: torch.device = CPU) -> Bundle:
+    """Load a bundle, whose base encoder will be run on ``device``, after checking all its files.
 
     Raises ExpectedError naming the file that is missing, unknown, corrupted or does not fit, or the number that this
     code computes otherwise.
     """
-    return load_opened(open_bundle(folder))
+    return load_opened(open_bundle(folder), device)
 
 
-def load_opened(files: BundleFiles) -> Bundle:
+def load_opened(files: BundleFiles, device: torch.device = CPU) -> Bundle:
     """Load a bundle whose files may have been checked, in part, by other loaders of this process."""
     folder, manifest = files.all_checked(), files.manifest
     spec = manifest.network
     backbone = tokenizer = None
     if spec.use_text:
-        stored = load_backbone(folder / ENCODER, DTYPES[manifest.precision])
-        backbone, tokenizer = with_adapter(stored, folder / ENCODER), load_tokenizer(folder / ENCODER)
+        backbone = load_to_serve(folder / ENCODER, DTYPES[manifest.precision], device)
+        tokenizer = read_tokenizer(folder / ENCODER)
     network = build_network(spec, backbone, manifest.history, len(manifest.tiers.names))
     read_weights(network.decider, folder / HEADS)
     if network.encoder is not None:

@@ -16,7 +16,7 @@ from ulvspark.model.bundle.checksums import checksums, digest
 from ulvspark.model.encoder.precision import Precision
 from ulvspark.model.parts.blend import Weights
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{12}")
 MANIFEST = "manifest.json"
 

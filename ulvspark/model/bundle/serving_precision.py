@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.tier_bounds import likeliest_tier
@@ -16,6 +15,7 @@ from ulvspark.model.bundle.loading import build_scorer
 from ulvspark.model.bundle.manifest import BundleFacts, PrecisionEvidence
 from ulvspark.model.encoder.gpu_engine import GpuPrecision
 from ulvspark.model.encoder.precision import PRECISIONS, Precision
+from ulvspark.model.encoder.tokenizing import AnyTokenizer
 from ulvspark.model.inference.reader import Reader, build_reader
 from ulvspark.model.inference.scorer import Scorer
 from ulvspark.model.inference.users import Users
@@ -38,9 +38,7 @@ ENCODED_ALONE = 16
 Evidence = dict[Precision, PrecisionEvidence]
 
 
-def measure(
-    network: UserValueNetwork, tokenizer: PreTrainedTokenizerBase | None, facts: BundleFacts, sample: Users
-) -> Evidence:
+def measure(network: UserValueNetwork, tokenizer: AnyTokenizer | None, facts: BundleFacts, sample: Users) -> Evidence:
     """What each precision does to ``sample``, without precisions that the base encoder cannot be served in.
 
     Empty where the network reads no text or has no tiers.

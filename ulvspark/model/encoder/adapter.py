@@ -31,12 +31,17 @@ def _is_adapted(backbone: nn.Module) -> bool:
     return hasattr(backbone, "get_base_model")
 
 
+def has_adapter(folder: Path) -> bool:
+    """Whether an adapter is saved beside the base encoder in ``folder``."""
+    return (folder / ADAPTER).exists()
+
+
 def with_adapter(backbone: nn.Module, folder: Path) -> nn.Module:
     """``backbone`` with the adapter saved beside it in ``folder``; ``backbone`` itself where there is none.
 
     Raises ExpectedError where the adapter needs a library that is not installed.
     """
-    if not (folder / ADAPTER).exists():
+    if not has_adapter(folder):
         return backbone
     try:
         import peft  # noqa: PLC0415 - needed only for such bundles

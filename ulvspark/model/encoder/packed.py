@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ulvspark.model.encoder.bert import has_bert_layers
 from ulvspark.model.encoder.precision import Int8Linear, linear_all
-
-FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 
 SCORES_PER_BLOCK = 2**18
 """Most attention scores computed at once: what fits the cache of a core."""
@@ -24,13 +23,14 @@ INT8_ROWS = 192
 
 def can_pack(backbone: nn.Module) -> bool:
     """Whether ``PackedEncoder`` knows the layers of ``backbone``."""
-    config: Any = getattr(backbone, "config", None)
-    known = getattr(config, "model_type", None) in FAMILIES and not getattr(config, "is_decoder", False)
-    return known and not hasattr(backbone, "peft_config")
+    return has_bert_layers(getattr(backbone, "config", None)) and not hasattr(backbone, "peft_config")
 
 
 class PackedEncoder(nn.Module):
-    """Runs the layers of a Hugging Face BERT, RoBERTa or the like, in evaluation mode, on texts laid end to end."""
+    """Runs the layers of a BERT, RoBERTa or the like on texts laid end to end, without dropout.
+
+    It runs a ``Bert`` and Hugging Face's own modules alike.
+    """
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from transformers.utils import logging
-
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No progress bars, and no report about a missing pooler (``load_backbone`` drops it anyway)."""
+    from transformers.utils import logging  # noqa: PLC0415 - takes seconds, and scoring needs none of it
+
     untyped: Any = logging
     verbosity, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
     untyped.set_verbosity_error()

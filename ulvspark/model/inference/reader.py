@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from ulvspark.contract.spec import TextSpec
 from ulvspark.history.text import Rendered, event_texts, render
@@ -15,7 +14,7 @@ from ulvspark.model.encoder.batching import Tokens
 from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.gpu_engine import GpuEngine
 from ulvspark.model.encoder.precision import Precision
-from ulvspark.model.encoder.tokenizing import tokenize, tokenize_single
+from ulvspark.model.encoder.tokenizing import AnyTokenizer, tokenize, tokenize_single
 from ulvspark.model.network.event_arrays import Events
 from ulvspark.model.network.network import HistoryEncoder, UserValueNetwork
 from ulvspark.model.network.sequence import EventEncoder, read_events
@@ -34,7 +33,7 @@ class HistoryReader:
     """Encodes a user's recent events as one text (unit ``history``)."""
 
     encoder: HistoryEncoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: AnyTokenizer
     spec: TextSpec
     engine: CpuEngine | GpuEngine
 
@@ -67,7 +66,7 @@ class EventReader:
     """Encodes each distinct text once, then a user's recent events as a sequence of them (unit ``event``)."""
 
     encoder: EventEncoder
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: AnyTokenizer
     spec: TextSpec
     engine: CpuEngine | GpuEngine
     _known: dict[str, States] = field(default_factory=dict, init=False)
@@ -101,7 +100,7 @@ Reader = HistoryReader | EventReader
 
 def build_reader(
     network: UserValueNetwork,
-    tokenizer: PreTrainedTokenizerBase | None,
+    tokenizer: AnyTokenizer | None,
     spec: TextSpec,
     precision: Precision = "fp32",
     device: torch.device = CPU,

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.model.bundle.store.folder import FolderStore
 from ulvspark.model.bundle.store.interface import Store
-from ulvspark.model.bundle.store.s3 import S3Store
 
 
 def open_store(root: str) -> Store:
@@ -17,6 +16,9 @@ def open_store(root: str) -> Store:
     """
     parts = urlsplit(root)
     if parts.scheme in ("s3", "s3a"):
+        # boto3 takes more than half a second to import, and a folder needs none of it.
+        from ulvspark.model.bundle.store.s3 import S3Store  # noqa: PLC0415
+
         return S3Store(parts.netloc, parts.path.strip("/"))
     if "://" in root:
         raise ExpectedError(f"{root}: a model store is a folder or an s3:// address; give one of these")
