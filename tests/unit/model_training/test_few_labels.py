@@ -162,7 +162,7 @@ def test_the_table_shows_every_way_at_every_size(stranger, masked, training_ware
 
 
 def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_table_says_so(tmp_path, capsys):
-    """One user left, whom of all draws only the second one of 30 labels holds."""
+    """One user left, whom of all draws only the second one of 40 labels holds."""
     rows = training_set.frame()
     whole = read_training_set(str(training_set.write(tmp_path / "before", rows)))
     config = training_set.small(Path("nowhere"), *NUMBERS_ALONE)
@@ -170,11 +170,11 @@ def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_tab
     def drawn(labels: int, seed: int) -> set[str]:
         return set(draw_sample(whole, "validation", config.tiers, labels, 20, seed).task.train.rows["user_id"])
 
-    leaver = min(drawn(30, 1) - drawn(30, 0) - drawn(25, 0) - drawn(25, 1))
+    leaver = min(drawn(40, 1) - drawn(40, 0) - drawn(30, 0) - drawn(30, 1))
     newest = rows["as_of_date"] == training_set.PROTOCOL.training_origins[1]
     rows.loc[newest, "churned"] = (rows["user_id"][newest] == leaver).astype(int)
     arguments = ["--warehouse", str(training_set.write(tmp_path / "after", rows)), "--config", str(CONFIG)]
-    arguments += ["--labels", "25", "30", "--samples", "2", "--users", "40", "--overrides", *NUMBERS_ALONE]
+    arguments += ["--labels", "30", "40", "--samples", "2", "--users", "40", "--overrides", *NUMBERS_ALONE]
     assert few_labels.main(arguments) == 0
     printed = capsys.readouterr().out
     tables, left_out = printed[: printed.index("left out")], printed[printed.index("left out") :]
@@ -183,9 +183,9 @@ def test_a_way_that_cannot_learn_from_a_draw_is_left_out_of_its_mean_and_the_tab
         header, *lines = table.strip().splitlines()
         [line] = [line for line in lines if line.startswith("ridge and logistic")]
         assert re.fullmatch(r"ridge and logistic on log RFM +0\.\d{3} ± 0\.000", line)
-        assert line.index("±") > header.index("25 labels") + len("25 labels")
+        assert line.index("±") > header.index("30 labels") + len("30 labels")
         assert len(re.findall("±", next(line for line in lines if line.startswith("LightGBM")))) == 2
-    for labels, draws in ((25, 2), (30, 1)):
+    for labels, draws in ((30, 2), (40, 1)):
         reason = f"all {labels} training rows have churned = 0; two classes are needed to learn from"
         assert f"left out: ridge and logistic on log RFM, {labels} labels, {draws} of 2 samples: {reason}\n" in left_out
 
