@@ -1,6 +1,7 @@
 """Load a company's tables into ``events``, ``products`` and ``users``; rows that cannot be right go to quarantine."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,16 +9,20 @@ from datetime import datetime
 import pandas as pd
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.source import SourceConfig
+from ulvspark.intake import load_limits
 from ulvspark.intake.identity import event_id_properties
+from ulvspark.intake.outcomes import TableOutcome, by_source_table, together
 from ulvspark.intake.price_stamps import changed_events, stamp
-from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
-from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.runs import DONE, RunLog, Step, new_run_id
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
+
+logger = logging.getLogger(__name__)
 
 JOB = "load_source"
 
@@ -32,6 +37,9 @@ IS_CHANGED = {
     ),
 }
 """When a row that is there is replaced: SQL on t (the table) and s (the source's row)."""
+
+ROWS_OF = "rows of "
+"""Beginning of the counts of rows that each source table had."""
 
 OUTCOMES = ("read", "new", "changed", "ignored", "quarantined")
 
@@ -54,6 +62,8 @@ class LoadReport:
     """Numbers of rows: a line a table, a column each of ``OUTCOMES``."""
     quarantined: Mapping[str, int]
     """``table: reason`` -> rows."""
+    warnings: tuple[str, ...]
+    """What an operator should know, a sentence each."""
 
 
 def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> LoadReport:
@@ -61,7 +71,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
 
     Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
-    anything is written, for a mapping or source that is wrong.
+    anything is written, for a mapping or source that is wrong, and RefusedError for one beyond its limits.
     """
     run_id = new_run_id(JOB)
     with _mistakes_named(source.path):
@@ -73,7 +83,8 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
     with RunLog(warehouse, JOB, run_id) as run:
         # One pass over the source maps its rows, decides which are good, and stages them.
         with run.step("read") as step, _mistakes_named(source.path):
-            _count_outcomes(mapped, step)
+            outcomes = _count_outcomes(mapped, source.config, step)
+            warnings = _check_limits(warehouse, source.config, outcomes)
 
         _ensure_tables(warehouse, source.config, id_properties)
 
@@ -95,7 +106,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
         written = (*TARGETS, schema.QUARANTINE)
         run.versions_written.update({table.name: warehouse.version(table.name) for table in written})
         mapped.release()
-    return _report(run.counts)
+    return _report(run.counts, warnings)
 
 
 @contextmanager
@@ -116,15 +127,39 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
         )
 
 
-def _count_outcomes(mapped: Mapped, step: Step) -> None:
+def _count_outcomes(mapped: Mapped, source: SourceConfig, step: Step) -> list[TableOutcome]:
     with read_errors_as_expected():
-        rows = mapped.outcomes.collect()
-    for table in TARGETS:
-        outcomes = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
-        bad = {reason: n for reason, n in outcomes.items() if reason is not None and reason not in IGNORED}
-        step.count(**{f"{table.name}_read": sum(outcomes.values()), f"{table.name}_quarantined": sum(bad.values())})
-        step.count(**{f"{table.name}_quarantined_{reason}": n for reason, n in sorted(bad.items())})
-        step.count(**{f"{table.name}_{reason}": outcomes[reason] for reason in IGNORED if reason in outcomes})
+        outcomes = by_source_table(mapped.outcomes.collect(), source.source_tables)
+    for each in outcomes:
+        step.count(**{f"{ROWS_OF}{source.name}: {each.place}": each.rows})
+    for table in (together(outcomes, target.name) for target in TARGETS):
+        step.count(**{f"{table.target}_read": table.rows, f"{table.target}_quarantined": table.quarantined})
+        step.count(**{f"{table.target}_quarantined_{reason}": number for reason, number in table.bad.items()})
+        step.count(**{f"{table.target}_{name}": number for name, number in (table.ignored | table.notes).items()})
+    return outcomes
+
+
+def _check_limits(warehouse: Warehouse, source: SourceConfig, outcomes: Sequence[TableOutcome]) -> list[str]:
+    """What an operator should know of this load. Raises RefusedError where it is beyond the source's limits."""
+    last = _rows_of_last_loads(warehouse, source)
+    for sentence in (sentences := load_limits.warnings(outcomes, source.limits, last)):
+        logger.warning("%s", sentence)
+    if refusals := load_limits.refusals(outcomes, source.limits, last):
+        raise RefusedError(f"nothing was loaded: {'; '.join(refusals)}")
+    return sentences
+
+
+def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str, list[int]]:
+    """The rows of each source table in the last loads that had it, by ``TableOutcome.place``."""
+    if not warehouse.exists(schema.RUNS.name):
+        return {}
+    loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("verdict") == DONE))
+    last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
+    prefix = f"{ROWS_OF}{source.name}: "
+    rows: dict[str, list[int]] = {}
+    for name, number in (count for load in last for count in load.counts.items() if count[0].startswith(prefix)):
+        rows.setdefault(name.removeprefix(prefix), []).append(number)
+    return rows
 
 
 def _ensure_tables(warehouse: Warehouse, source: SourceConfig, id_properties: Mapping[str, str]) -> None:
@@ -147,10 +182,11 @@ def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
     return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
 
 
-def _report(counts: Mapping[str, int]) -> LoadReport:
+def _report(counts: Mapping[str, int], warnings: Sequence[str]) -> LoadReport:
     rows = {table.name: [counts[f"{table.name}_{outcome}"] for outcome in OUTCOMES] for table in TARGETS}
     reasons = {name: number for name, number in counts.items() if "_quarantined_" in name}
     return LoadReport(
         pd.DataFrame.from_dict(rows, orient="index", columns=list(OUTCOMES)),
         {name.replace("_quarantined_", ": "): number for name, number in reasons.items()},
+        tuple(warnings),
     )
