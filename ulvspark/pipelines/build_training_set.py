@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
+from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import TRAINING_SET_META, Protocol, SourceConfig, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
@@ -16,26 +17,29 @@ from ulvspark.history.labels import label, training_rows
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
 JOB = "build_training_set"
 
 
-def build_training_set(warehouse: Warehouse, source: SourceConfig, spec: HistorySpec) -> TrainingSetMeta:
+def build_training_set(
+    warehouse: Warehouse, source: SourceConfig, spec: HistorySpec, request: RunRequest
+) -> TrainingSetMeta:
     """Write ``training_set`` (replaced as a whole) and, for each date, a row of ``populations`` under the same run id.
 
     Raises ExpectedError when a date's label window reaches beyond the data, or the warehouse holds another source.
     """
-    settings, run_id = warehouse.settings(), new_run_id(JOB)
-    with RunLog(warehouse, JOB, run_id) as run, staging_area(warehouse, run_id) as staging:
+    settings = warehouse.settings()
+    with open_run(warehouse, JOB, request) as run, staging_area(warehouse, run.run_id) as staging:
         _check_settings(warehouse, settings, source)
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
         _check_windows_closed(source.protocol, inputs.read(schema.EVENTS), settings.time_zone)
         meta = TrainingSetMeta(
-            run_id=run_id,
+            run_id=run.run_id,
             history_spec=spec,
             numbers=spec.numbers,
             numbers_version=NUMBERS_VERSION,
@@ -52,7 +56,7 @@ def build_training_set(warehouse: Warehouse, source: SourceConfig, spec: History
 
         with run.step("publish"):
             # Populations first: a training set never stands without them.
-            rows = [population.to_row(run_id) for population in populations]
+            rows = [population.to_row(run.run_id) for population in populations]
             run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, rows)
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(
