@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.exactness import sums_are_exact
-from ulvspark.history.numbers import numbers
+from ulvspark.history.numbers import numbers, sums_are_exact
 from ulvspark.history.packing import unpack
 from ulvspark.history.recent_events import hashes, histories, recent_events, records, sequences, text_keys
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, day_number, from_arrow, newest_first

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from ulvspark.contract import schema
-from ulvspark.contract.source_values import Limits
+from ulvspark.contract.sources.limits import Limits
 from ulvspark.intake import notes
+from ulvspark.intake.alike_ids import Alike
 from ulvspark.intake.outcomes import TableOutcome, together
 from ulvspark.intake.quarantine import AMOUNT_TOO_LARGE, DAMAGED, INEXACT, UNPARSABLE
 
@@ -14,7 +15,10 @@ LAST_LOADS = 7
 
 NAMED_REASONS = 3
 
-ENCODING_CURE = "say in which encoding the files are (`encoding: ISO-8859-1` or so, where the mapping says how to read)"
+COUNTED_FROM = 0.1
+"""Ids that are alike are looked for after a load of at least this share of all events: the first, and large ones."""
+
+ENCODING_CURE = "say in which encoding the files are, such as `encoding: ISO-8859-1` under `read`"
 
 CURES = {
     INEXACT: "a DOUBLE cannot tell such ids apart; map them without a cast to DOUBLE, and where the source table holds "
@@ -42,6 +46,16 @@ def warnings(outcomes: Sequence[TableOutcome], limits: Limits, last_rows: Mappin
     """What an operator should know of a load, a sentence each."""
     noted = [sentence for each in outcomes for sentence in (*_cures(each), *_lost(each), *_damaged(each), *_made(each))]
     return [*_fewer_rows(outcomes, limits, last_rows), *noted]
+
+
+def alike_warnings(column: str, alike: Alike) -> list[str]:
+    """What to say of ids that are alike, nothing where there are none."""
+    if not alike.ids:
+        return []
+    return [
+        f"{alike.ids:,} different {column}s are {alike.things:,} if upper and lower case and forms of Unicode are the "
+        "same; where they are, say `ids: {case: lower}` or `ids: {unicode: NFC}`"
+    ]
 
 
 def _too_many_quarantined(table: TableOutcome, allowed: float) -> str | None:

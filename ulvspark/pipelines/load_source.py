@@ -1,6 +1,5 @@
 """Load a company's tables into ``events``, ``products`` and ``users``; rows that cannot be right go to quarantine."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +11,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
+from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.source import SourceConfig
 from ulvspark.intake import load_limits
+from ulvspark.intake.alike_ids import alike_ids
 from ulvspark.intake.identity import event_id_properties
+from ulvspark.intake.notes import VARIABLE
 from ulvspark.intake.outcomes import TableOutcome, by_source_table, together
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
-from ulvspark.warehouse.runs import DONE, RunLog, Step, new_run_id
+from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
-
-logger = logging.getLogger(__name__)
 
 JOB = "load_source"
 
@@ -66,25 +67,28 @@ class LoadReport:
     """What an operator should know, a sentence each."""
 
 
-def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> LoadReport:
+def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest) -> LoadReport:
     """Load one source as of ``clock``; events later than that are in the future.
 
     Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
     anything is written, for a mapping or source that is wrong, and RefusedError for one beyond its limits.
     """
-    run_id = new_run_id(JOB)
-    with _mistakes_named(source.path):
-        _check_settings(warehouse, source.config)
-        properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
-        id_properties = event_id_properties(source.config, properties)
-        mapped = read_source(warehouse.spark, source.config, source.root, clock, run_id)
+    with open_run(warehouse, JOB, request) as run:
+        with _mistakes_named(source.path):
+            _check_settings(warehouse, source.config)
+            properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
+            id_properties = event_id_properties(source.config, properties)
+            mapped = read_source(warehouse.spark, source.config, source.root, clock, run.run_id)
 
-    with RunLog(warehouse, JOB, run_id) as run:
         # One pass over the source maps its rows, decides which are good, and stages them.
         with run.step("read") as step, _mistakes_named(source.path):
             outcomes = _count_outcomes(mapped, source.config, step)
-            warnings = _check_limits(warehouse, source.config, outcomes)
+            last_rows = _rows_of_last_loads(warehouse, source.config)
+            for sentence in load_limits.warnings(outcomes, source.config.limits, last_rows):
+                run.warn(sentence)
+            if refusals := load_limits.refusals(outcomes, source.config.limits, last_rows):
+                raise RefusedError(f"{source.path}: nothing was loaded: {'; '.join(refusals)}")
 
         _ensure_tables(warehouse, source.config, id_properties)
 
@@ -97,6 +101,11 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
                 outcome = {"new": merged.inserted, "changed": merged.updated, "ignored": ignored}
                 step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
 
+        if run.counts["events_new"]:
+            with run.step("ids") as step:
+                for sentence in _count_alike_ids(warehouse, outcomes, step):
+                    run.warn(sentence)
+
         with run.step("quarantine"):
             if any(run.counts[f"{table.name}_quarantined"] for table in TARGETS):
                 # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
@@ -106,7 +115,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
         written = (*TARGETS, schema.QUARANTINE)
         run.versions_written.update({table.name: warehouse.version(table.name) for table in written})
         mapped.release()
-    return _report(run.counts, warnings)
+    return _report(run.counts, run.warnings)
 
 
 @contextmanager
@@ -139,21 +148,11 @@ def _count_outcomes(mapped: Mapped, source: SourceConfig, step: Step) -> list[Ta
     return outcomes
 
 
-def _check_limits(warehouse: Warehouse, source: SourceConfig, outcomes: Sequence[TableOutcome]) -> list[str]:
-    """What an operator should know of this load. Raises RefusedError where it is beyond the source's limits."""
-    last = _rows_of_last_loads(warehouse, source)
-    for sentence in (sentences := load_limits.warnings(outcomes, source.limits, last)):
-        logger.warning("%s", sentence)
-    if refusals := load_limits.refusals(outcomes, source.limits, last):
-        raise RefusedError(f"nothing was loaded: {'; '.join(refusals)}")
-    return sentences
-
-
 def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str, list[int]]:
     """The rows of each source table in the last loads that had it, by ``TableOutcome.place``."""
     if not warehouse.exists(schema.RUNS.name):
         return {}
-    loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("verdict") == DONE))
+    loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("status") == "done"))
     last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
     prefix = f"{ROWS_OF}{source.name}: "
     rows: dict[str, list[int]] = {}
@@ -180,6 +179,21 @@ def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
         known = known.limit(0)
     changed = changed_events(events, known).persist(StorageLevel.DISK_ONLY)
     return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
+
+
+def _count_alike_ids(warehouse: Warehouse, outcomes: Sequence[TableOutcome], step: Step) -> list[str]:
+    """Say how many ids differ only by case or form, where a load brought ids that can, and many events."""
+    events, new = warehouse.read(schema.EVENTS.name), together(outcomes, schema.EVENTS.name)
+    sentences = []
+    for name, table in {"user_id": schema.USERS, "product_id": schema.PRODUCTS}.items():
+        can_vary = any(each.notes.get(f"{VARIABLE}{name}") for each in outcomes)
+        if not can_vary or new.good < load_limits.COUNTED_FROM * (rows := events.count()):
+            continue
+        ids = events.select(name).union(warehouse.read(table.name).select(name)).dropna()
+        alike = alike_ids(ids, rows)
+        step.count(**{f"alike_{name}s": alike.ids})
+        sentences += load_limits.alike_warnings(name, alike)
+    return sentences
 
 
 def _report(counts: Mapping[str, int], warnings: Sequence[str]) -> LoadReport:

@@ -9,7 +9,8 @@ import pytest
 from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.source import SourceConfig
-from ulvspark.contract.source_values import MISSING_WORDS
+from ulvspark.contract.sources.values import MISSING_WORDS
+from ulvspark.intake.alike_ids import COUNTED_AT_MOST, Alike, alike_ids
 from ulvspark.intake.outcomes import by_source_table, together
 from ulvspark.intake.sources import read_source
 
@@ -262,3 +263,14 @@ def test_ids_in_one_form_where_the_yaml_says_so(spark, tmp_path):
     assert loaded.user_reasons == {"2": "implausible_signup", "3": "implausible_signup", "4": "unparsable_signup"}
     assert loaded.outcome.notes["made_event_id"] == 3
     assert loaded.outcomes[1].rows == 5
+
+
+def test_ids_that_differ_by_case_or_form_are_counted(spark):
+    ids = ["Ann", "ann", "ANN", "Ren\u00e9", "rene\u0301", "10", "\uff11\uff10", "a-b", "a_b", "bob", "bob", "Rene"]
+    frame = spark.createDataFrame([(each,) for each in ids], "user_id STRING")
+    assert alike_ids(frame, len(ids)) == Alike(ids=7, things=3)
+    # Of a larger table a sample is taken, with all that are not ASCII.
+    many = spark.range(20_000).selectExpr("explode(array(concat('u', id), concat('U', id))) AS user_id")
+    sampled = alike_ids(many, 10 * COUNTED_AT_MOST)
+    assert 32_000 < sampled.ids < 48_000
+    assert sampled.ids == 2 * sampled.things

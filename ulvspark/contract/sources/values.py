@@ -1,4 +1,4 @@
-"""What a source's YAML says about values: words for "missing", the form of ids, and the limits of a load."""
+"""What a source's YAML says about values: words for "missing", the form of ids, and what single values mean."""
 
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -13,10 +13,6 @@ MISSING_WORDS = (
 )  # fmt: skip
 """What databases, Python, JavaScript, spreadsheets and web analytics write where there is no value."""
 
-LARGEST_AMOUNT = 1e8
-LARGEST_EXACT_AMOUNT = 9e11
-"""Timelines hold whole ten-thousandths, which come from doubles; above this a double cannot hold each of them."""
-
 
 class IdForm(Strict):
     """How ids are brought into one form, beyond what is always done (trimming, ``12345.0`` as ``12345``)."""
@@ -24,30 +20,6 @@ class IdForm(Strict):
     case: Literal["as_is", "lower", "upper"] = "as_is"
     unicode: Literal["as_is", "NFC", "NFKC"] = "as_is"
     """The normal form of Unicode: NFC composes accents, NFKC also makes full-width digits and the like plain ones."""
-
-
-class QuarantinedShare(Strict):
-    """The largest share of a table's rows that may be quarantined; with more, the load is refused."""
-
-    events: float = Field(default=0.5, ge=0, le=1)
-    products: float = Field(default=0.5, ge=0, le=1)
-    users: float = Field(default=0.5, ge=0, le=1)
-
-
-class Limits(Strict):
-    """Bounds of plausible values, and of what a load may look like."""
-
-    largest_amount: float = Field(default=LARGEST_AMOUNT, gt=0, le=LARGEST_EXACT_AMOUNT)
-    """Of a price, an amount, a quantity, and of quantity times price; a row above it is quarantined."""
-    earliest: date = date(1970, 1, 1)
-    """Of events and of signing up; a row before it is quarantined."""
-    quarantined_share: QuarantinedShare = QuarantinedShare()
-    lost_precision_share: float = Field(default=0.01, ge=0, le=1)
-    """The largest share of rows whose price, amount or quantity may lose digits; with more, the load is refused."""
-    fewest_rows: float = Field(default=0.5, ge=0, le=1)
-    """Rows that a source table must have, as a share of the median of its last loads; fewer are told."""
-    refuse_fewer_rows: bool = False
-    """Refuse a load with fewer rows than that, or with none, instead of telling."""
 
 
 def _as_text(given: Any) -> Any:  # noqa: ANN401 - YAML holds anything
