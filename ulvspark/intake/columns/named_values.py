@@ -56,12 +56,10 @@ def _is_value(expression: Any) -> bool:  # noqa: ANN401
 
 def _says_null(expression: Any) -> bool:  # noqa: ANN401
     """A literal NULL, or CASE without ELSE."""
-    is_null = _kind(expression) == "Literal" and expression.value() is None
-    return (
-        is_null
-        or _kind(expression) == "TypedNullLiteral"
-        or (_kind(expression) == "CaseWhen" and expression.elseValue().isEmpty())
-    )
+    kind = _kind(expression)
+    if kind == "CaseWhen":
+        return bool(expression.elseValue().isEmpty())
+    return kind == "TypedNullLiteral" or (kind == "Literal" and expression.value() is None)
 
 
 def _has_value(source: DataFrame, sql: str, words: Sequence[str]) -> Column:
