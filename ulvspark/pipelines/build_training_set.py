@@ -20,6 +20,7 @@ from ulvspark.history.population import Population
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
 from ulvspark.warehouse.staging import staging_area
+from ulvspark.warehouse.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
 JOB = "build_training_set"
@@ -36,6 +37,7 @@ def build_training_set(
     settings, run_id = warehouse.settings(), new_run_id(JOB)
     with RunLog(warehouse, JOB, run_id) as run, staging_area(warehouse, run_id) as staging:
         _check_settings(warehouse, settings, source)
+        check_tables(warehouse, read=(schema.EVENTS, schema.PRODUCTS, schema.USERS), added_to=(schema.POPULATIONS,))
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
         events = _event_days(inputs.read(schema.EVENTS), settings.time_zone)

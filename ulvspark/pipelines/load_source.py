@@ -17,6 +17,7 @@ from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.table_check import check_tables
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
 JOB = "load_source"
@@ -67,6 +68,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> Lo
     with _mistakes_named(source.path):
         _check_settings(warehouse, source.config)
         properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
+        check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE))
         id_properties = event_id_properties(source.config, properties)
         mapped = read_source(warehouse.spark, source.config, source.root, clock, run_id)
 
