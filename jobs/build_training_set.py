@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_config(command, "conf/history.yaml", "--history", "what is computed of a user")
     arguments.add_warehouse(command)
     arguments.add_training_as_of(command)
+    arguments.add_run(command)
     return command
 
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
-    meta = build_training_set(warehouse, source, spec, args.as_of)
+    meta = build_training_set(warehouse, source, spec, arguments.run_request(args), args.as_of)
     print(f"training set of {len(meta.protocol.dates)} dates in {warehouse.root}, run {meta.run_id}: {meta.protocol}")
     return DONE
 

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
+from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.protocol import AnyProtocol, EventDays, training_dates
 from ulvspark.contract.source import TRAINING_SET_META, SourceConfig, TrainingSetMeta
@@ -18,24 +19,25 @@ from ulvspark.history.labels import label, training_rows
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.staging import staging_area
-from ulvspark.warehouse.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
 JOB = "build_training_set"
 
 
 def build_training_set(
-    warehouse: Warehouse, source: SourceConfig, spec: HistorySpec, as_of: date | None = None
+    warehouse: Warehouse, source: SourceConfig, spec: HistorySpec, request: RunRequest, as_of: date | None = None
 ) -> TrainingSetMeta:
     """Write ``training_set`` (replaced as a whole) and, for each date, a row of ``populations`` under the same run id.
 
     No label window ends after ``as_of``, from which rolling dates are counted back. Raises ExpectedError when the
     source has no protocol, a date's label window reaches beyond the data, or the warehouse holds another source.
     """
-    settings, run_id = warehouse.settings(), new_run_id(JOB)
-    with RunLog(warehouse, JOB, run_id) as run, staging_area(warehouse, run_id) as staging:
+    settings = warehouse.settings()
+    with open_run(warehouse, JOB, request) as run, staging_area(warehouse, run.run_id) as staging:
         _check_settings(warehouse, settings, source)
         check_tables(warehouse, read=(schema.EVENTS, schema.PRODUCTS, schema.USERS), added_to=(schema.POPULATIONS,))
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
@@ -44,7 +46,7 @@ def build_training_set(
         today = datetime.now(ZoneInfo(settings.time_zone)).date()
         protocol = training_dates(_protocol(source), events, today, as_of)
         meta = TrainingSetMeta(
-            run_id=run_id,
+            run_id=run.run_id,
             history_spec=spec,
             numbers=spec.numbers,
             numbers_version=NUMBERS_VERSION,
@@ -61,7 +63,7 @@ def build_training_set(
 
         with run.step("publish"):
             # Populations first: a training set never stands without them.
-            rows = [population.to_row(run_id) for population in populations]
+            rows = [population.to_row(run.run_id) for population in populations]
             run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, rows)
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(

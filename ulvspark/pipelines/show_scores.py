@@ -19,7 +19,7 @@ from ulvspark.history.labels import label
 from ulvspark.model.predictor import Predictor
 from ulvspark.scoring.migration import NO_TIER, migrate
 from ulvspark.scoring.tiers import previous_tiers
-from ulvspark.warehouse.table_check import check_tables
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse
 
 JOB = "show_scores"

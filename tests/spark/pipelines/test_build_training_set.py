@@ -48,8 +48,8 @@ def warehouse(spark, tmp_path_factory):
     return loaded
 
 
-def verdicts(warehouse):
-    return [row.verdict for row in warehouse.read("ulv_runs").orderBy("started_at").collect()]
+def statuses(warehouse):
+    return [row.status for row in warehouse.read("ulv_runs").orderBy("started_at").collect()]
 
 
 def test_what_the_data_cannot_answer_is_refused_before_anything_is_written(warehouse, tmp_path):
@@ -67,7 +67,7 @@ def test_what_the_data_cannot_answer_is_refused_before_anything_is_written(wareh
     with pytest.raises(ExpectedError, match="the data begin on 2019-11-29, and 9 of the 22 dates to train on"):
         build_training_set.main(command_line(tmp_path, warehouse, protocol=ROLLING | {"origins": 20}))
     assert not warehouse.exists(schema.TRAINING_SET)
-    assert verdicts(warehouse) == ["failed"] * 5
+    assert statuses(warehouse) == ["failed"] * 5
 
 
 def test_a_mistyped_warehouse_stays_unwritten(spark, tmp_path):
@@ -99,7 +99,7 @@ def test_a_training_set_is_replaced_as_a_whole_and_says_what_it_was_made_of(ware
 
     populations = [Population.from_row(row.asDict()) for row in warehouse.read("populations").collect()]
     assert sorted(each.as_of for each in populations) == list(meta.protocol.dates)
-    assert verdicts(warehouse)[-1] == "done"
+    assert statuses(warehouse)[-1] == "done"
     [run] = warehouse.read("ulv_runs").orderBy("started_at", ascending=False).limit(1).collect()
     assert run.counts["eligible_users_2020-03-02"] == 12
     assert (run.metrics["churned_share_2020-03-02"], run.metrics["mean_spend_2020-03-02"]) == (1.0, 0.0)

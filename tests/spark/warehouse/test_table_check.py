@@ -5,7 +5,7 @@ import pytest
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.scoring.tiers import TIERS_BY_DATE
-from ulvspark.warehouse.table_check import check_tables
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse
 
 INPUTS = (schema.EVENTS, schema.PRODUCTS, schema.USERS)
