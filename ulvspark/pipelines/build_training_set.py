@@ -21,6 +21,7 @@ from ulvspark.history.population import Population
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
@@ -38,6 +39,7 @@ def build_training_set(
     settings = warehouse.settings()
     with open_run(warehouse, JOB, request) as run, staging_area(warehouse, run.run_id) as staging:
         _check_settings(warehouse, settings, source)
+        check_tables(warehouse, read=(schema.EVENTS, schema.PRODUCTS, schema.USERS), added_to=(schema.POPULATIONS,))
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
         events = _event_days(inputs.read(schema.EVENTS), settings.time_zone)

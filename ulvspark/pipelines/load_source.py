@@ -23,6 +23,7 @@ from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
 JOB = "load_source"
@@ -77,6 +78,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
     with open_run(warehouse, JOB, request) as run:
         with _mistakes_named(source.path):
             _check_settings(warehouse, source.config)
+            check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE))
             properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
             id_properties = event_id_properties(source.config, properties)
             mapped = read_source(warehouse.spark, source.config, source.root, clock, run.run_id)

@@ -29,9 +29,10 @@ from ulvspark.scoring.token_meter import TokenMeter
 from ulvspark.scoring.workers import ShippedModel, ship_bundle
 from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.publish import publish
+from ulvspark.warehouse.publish import PUBLISHED, publish
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import RunLog, Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.staging import StagingArea, drop_abandoned, staging_area
 from ulvspark.warehouse.tables import Warehouse
@@ -72,6 +73,12 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         TemporaryDirectory() as scratch,
         staging_area(warehouse, run.run_id) as staging,
     ):
+        check_tables(
+            warehouse,
+            read=(schema.EVENTS, schema.PRODUCTS, schema.USERS, tiers.TIERS_BY_DATE),
+            added_to=(schema.POPULATIONS, schema.TEXT_VECTORS, schema.USER_VECTORS),
+            replaced=PUBLISHED,
+        )
         with run.step("bundle"):
             folder = store.fetch(model, Path(scratch))
             manifest = _tested_manifest(folder, run)

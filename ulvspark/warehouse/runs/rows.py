@@ -7,13 +7,15 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import RUNS
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse
 
 
 def check_new(warehouse: Warehouse, run_id: str) -> None:
-    """Raises ExpectedError where ``ulv_runs`` has a run of this name."""
+    """Raises ExpectedError where ``ulv_runs`` has a run of this name, or takes no rows of this release."""
     if not warehouse.exists(RUNS.name):
         return
+    check_tables(warehouse, added_to=(RUNS,))
     there = warehouse.read(RUNS.name).where(F.col("run_id") == run_id).select("job", "status", "started_at").first()
     if there is not None:
         raise ExpectedError(
