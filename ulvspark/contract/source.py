@@ -27,6 +27,14 @@ class ReadFrom(Strict):
     table: str | None = None
     """A catalog table (delta) or the remote table (jdbc)."""
     options: dict[str, str] = Field(default_factory=dict)
+    encoding: str | None = None
+    """Of CSV files, by a name that Java knows; UTF-8 where it is not given."""
+
+    @model_validator(mode="after")
+    def _csv_alone_has_an_encoding(self) -> Self:
+        if self.encoding is not None and self.format != "csv":
+            raise ValueError(f"encoding is for CSV files, and {self.format} has none; take it out")
+        return self
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -45,6 +53,11 @@ class TableMapping(Strict):
 
     read: ReadFrom
     columns: dict[str, str]
+    explode: str | None = None
+    """SQL expression of an array: each of its elements becomes a row, and is called ``item`` in the expressions.
+
+    A row whose array is empty stays one row, whose ``item`` is null.
+    """
     filter: str | None = None
     """SQL condition; rows for which it is not true are left out and not counted."""
     latest_by: str | None = None

@@ -8,19 +8,17 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from ulvspark.contract.source import TableMapping
+from ulvspark.intake.columns.expressions import MappedTable
 from ulvspark.intake.columns.targets import Target
 from ulvspark.intake.identity import content_hash, mark_superseded, settle_identity
 from ulvspark.intake.mapping import map_table
-from ulvspark.intake.quarantine import Rules, first_reason, is_quarantined
-
-Tables = Sequence[tuple[TableMapping, DataFrame]]
-"""The source tables of one contract table, each with its mapping."""
+from ulvspark.intake.quarantine import MALFORMED, Rules, first_reason, is_quarantined
 
 
 def checked_rows(
     spark: SparkSession,
     time_zone: str,
-    tables: Tables,
+    tables: Sequence[MappedTable],
     target: Target,
     rules: Rules,
     complete: Callable[[DataFrame], DataFrame] = lambda mapped: mapped,
@@ -28,9 +26,9 @@ def checked_rows(
     """All rows of a contract table, with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``; cached."""
     (key,) = target.table.key
     rows = [] if tables else [_no_rows(spark, target)]
-    for mapping, source in tables:
-        mapped = map_table(source, mapping, target, time_zone)
-        rows.append(_with_outcome(complete(mapped), mapping, target, rules, alone=len(tables) == 1))
+    for table in tables:
+        mapped = map_table(table, time_zone)
+        rows.append(_with_outcome(complete(mapped), table.mapping, target, rules, alone=len(tables) == 1))
     settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows), key)
     source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
     # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows.
@@ -52,7 +50,9 @@ def _with_outcome(mapped: DataFrame, mapping: TableMapping, target: Target, rule
     # Whole source rows are written only where they may still be needed, since most rows are good.
     settled = mapping.latest_by is not None and alone
     may_contradict = F.lit(False) if settled else F.col(key).isNotNull()
-    source_row = F.to_json("source_row", {"ignoreNullFields": "false"})
+    as_in_file = F.to_json(F.struct(F.col("malformed").alias(MALFORMED)))
+    by_column = F.to_json("source_row", {"ignoreNullFields": "false"})
+    source_row = F.when(F.col("malformed").isNotNull(), as_in_file).otherwise(by_column)
     kept = judged.withColumns(
         {
             "source_table": F.lit(mapping.read.name),
@@ -60,7 +60,7 @@ def _with_outcome(mapped: DataFrame, mapping: TableMapping, target: Target, rule
         }
     )
     kept = kept if mapping.latest_by is None else mark_superseded(kept, key)
-    return kept.drop("unparsable", "latest")
+    return kept.drop("unparsable", "latest", "malformed")
 
 
 def good_rows(checked: DataFrame) -> DataFrame:

@@ -6,21 +6,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import TableMapping
-from ulvspark.intake.columns.expressions import evaluate
-from ulvspark.intake.columns.targets import Target
+from ulvspark.intake.columns.expressions import MappedTable, evaluate
 from ulvspark.intake.columns.typed_rows import typed_rows
 
 
-def map_table(source: DataFrame, mapping: TableMapping, target: Target, time_zone: str) -> DataFrame:
-    """Rows of ``source`` as ``target``'s columns (null where unmapped).
+def map_table(table: MappedTable, time_zone: str) -> DataFrame:
+    """Rows of a source table as its target's columns (null where unmapped).
 
     Further columns: ``unparsable`` (the first column with a value that its type cannot hold), ``latest`` (the value of
-    the mapping's latest_by, else null), and ``source_row`` (a struct of the whole row). Raises ExpectedError where the
+    the mapping's latest_by, else null), ``malformed`` (a row of a CSV file that has other fields than the header, as it
+    stands there; else null), and ``source_row`` (a struct of the whole row). Raises ExpectedError where the
     mapping does not fit the source.
     """
-    evaluated = evaluate(source, mapping, target)
-    return typed_rows(evaluated.rows, evaluated.kinds, target, mapping.time_zone or time_zone)
+    evaluated = evaluate(table)
+    return typed_rows(evaluated.rows, evaluated.kinds, table.target, table.mapping.time_zone or time_zone)
 
 
 def complete_events(mapped: DataFrame, time_zone: str, clock: datetime) -> DataFrame:

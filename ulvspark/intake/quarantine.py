@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 
+MALFORMED = "malformed_row"
 MISSING_USER = "missing_user"
 MISSING_PRODUCT = "missing_product"
 MISSING_EVENT_TIME = "missing_event_time"
@@ -27,6 +28,7 @@ IGNORED = (SUPERSEDED, IDENTICAL_COPY)
 Rules = tuple[tuple[str, str], ...]
 """Pairs of SQL: a condition for bad rows, and the reason. The first condition that holds gives the reason."""
 
+_MALFORMED_RULE = ("malformed IS NOT NULL", f"'{MALFORMED}'")
 _UNPARSABLE_RULE = ("unparsable IS NOT NULL", f"concat('{UNPARSABLE}', unparsable)")
 _TYPES = ", ".join(f"'{name}'" for name in schema.EVENT_TYPES)
 _TRADE = "event_type IN ('purchase', 'return')"
@@ -35,6 +37,7 @@ _TRADE = "event_type IN ('purchase', 'return')"
 def event_rules(currency: str) -> Rules:
     """Rules of ``events``, whose money must be in ``currency``. A price of zero is a gift, and allowed."""
     return (
+        _MALFORMED_RULE,
         ("user_id IS NULL", f"'{MISSING_USER}'"),
         _UNPARSABLE_RULE,
         ("event_time IS NULL", f"'{MISSING_EVENT_TIME}'"),
@@ -47,8 +50,8 @@ def event_rules(currency: str) -> Rules:
     )
 
 
-PRODUCT_RULES: Rules = (("product_id IS NULL", f"'{MISSING_PRODUCT}'"), _UNPARSABLE_RULE)
-USER_RULES: Rules = (("user_id IS NULL", f"'{MISSING_USER}'"), _UNPARSABLE_RULE)
+PRODUCT_RULES: Rules = (_MALFORMED_RULE, ("product_id IS NULL", f"'{MISSING_PRODUCT}'"), _UNPARSABLE_RULE)
+USER_RULES: Rules = (_MALFORMED_RULE, ("user_id IS NULL", f"'{MISSING_USER}'"), _UNPARSABLE_RULE)
 
 
 def first_reason(rules: Rules) -> Column:

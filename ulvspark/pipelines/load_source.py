@@ -12,10 +12,11 @@ from pyspark.sql import DataFrame
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
+from ulvspark.intake.failures import read_errors_as_expected
 from ulvspark.intake.identity import event_id_properties
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
-from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
+from ulvspark.intake.sources import Mapped, read_source
 from ulvspark.warehouse.runs import RunLog, Step, new_run_id
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
@@ -117,7 +118,7 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
 
 
 def _count_outcomes(mapped: Mapped, step: Step) -> None:
-    with read_errors_as_expected():
+    with read_errors_as_expected(mapped.tables):
         rows = mapped.outcomes.collect()
     for table in TARGETS:
         outcomes = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}

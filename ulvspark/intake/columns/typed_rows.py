@@ -16,8 +16,8 @@ _INSTANT_TEXT = r":\d\d.*([A-Za-z]|[+-]\d)"
 def typed_rows(raw: DataFrame, kinds: Mapping[str, DataType], target: Target, time_zone: str) -> DataFrame:
     """``raw`` (``expressions.Evaluated``, with ``kinds``) as ``target``'s columns, null where unmapped.
 
-    Further columns: ``unparsable`` (the first column with a value that its type cannot hold), ``latest`` and
-    ``source_row``. Local times are those of ``time_zone``.
+    Further columns: ``unparsable`` (the first column with a value that its type cannot hold), ``latest``,
+    ``malformed`` and ``source_row``. Local times are those of ``time_zone``.
     """
     columns: list[Column] = []
     unparsable: list[Column] = []
@@ -31,7 +31,7 @@ def typed_rows(raw: DataFrame, kinds: Mapping[str, DataType], target: Target, ti
         if wanted != "STRING":
             unparsable.append(F.when(given.isNotNull() & value.isNull(), F.lit(name)))
     first = F.coalesce(*unparsable, F.lit(None).cast("string"))
-    return raw.select(*columns, first.alias("unparsable"), "latest", "source_row")
+    return raw.select(*columns, first.alias("unparsable"), "latest", "malformed", "source_row")
 
 
 def _convert(value: Column, name: str, kind: DataType, wanted: str, time_zone: str) -> Column:
