@@ -25,18 +25,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)"
     )
+    arguments.add_run(command)
     return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Load one source. Raises ExpectedError for a mapping or source that is wrong."""
     args = parser().parse_args(argv)
-    source, clock = (
-        SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root),
-        _clock(args.clock),
-    )
+    source = SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root)
+    clock, request = _clock(args.clock), arguments.run_request(args)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse]), args.warehouse)
-    report = load_source(warehouse, source, clock)
+    report = load_source(warehouse, source, clock, request)
     print(f"\n{source.config.name} -> {warehouse.root}\n{_text(report)}")
     return DONE
 

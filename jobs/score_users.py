@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_model(command)
     arguments.add_config(command, "conf/score.yaml")
     arguments.add_config(command, "conf/tiers.yaml", "--tiers", "how tiers are decided")
+    arguments.add_run(command)
     return command
 
 
@@ -34,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     config, decision = load_config(ScoreConfig, args.config), load_config(TierDecision, args.tiers)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
-    score_users(warehouse, open_store(args.models), args.model, args.as_of, config, decision)
+    request = arguments.run_request(args)
+    score_users(warehouse, open_store(args.models), args.model, args.as_of, config, decision, request)
     return DONE
 
 

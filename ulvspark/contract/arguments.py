@@ -1,8 +1,21 @@
 """The command-line flags that several programs share, each declared once."""
 
 import argparse
+import re
+from dataclasses import dataclass
 
-from ulvspark.contract.config import parse_date
+from ulvspark.contract.dates import parse_date
+from ulvspark.contract.errors import ExpectedError
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the command line asks of a run that writes to a warehouse."""
+
+    run_id: str | None = None
+    """The name that a scheduler gives to the run; None to have one made."""
 
 
 def command_parser(program: str, docstring: str | None) -> argparse.ArgumentParser:
@@ -18,6 +31,30 @@ def add_warehouse(parser: argparse.ArgumentParser) -> None:
         metavar="ROOT",
         help="where the tables are: a folder or s3a://...; for the programs in jobs/ also catalog:database",
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """``--run-id``, for programs that write to a warehouse; ``run_request`` reads it."""
+    parser.add_argument(
+        "--run-id",
+        type=_run_id,
+        metavar="ID",
+        help="the run's name in ulv_runs, which has it once (default: the job, the time and a random suffix)",
+    )
+
+
+def run_request(args: argparse.Namespace) -> RunRequest:
+    """What ``add_run`` was given."""
+    return RunRequest(args.run_id)
+
+
+def _run_id(text: str) -> str:
+    if not RUN_ID.fullmatch(text):
+        raise ExpectedError(
+            f"--run-id {text!r} cannot name a run; write at most 200 letters, digits and _ . : + -, a letter or "
+            "digit first"
+        )
+    return text
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +75,16 @@ def add_as_of(parser: argparse.ArgumentParser) -> None:
         type=parse_date,
         metavar="DATE",
         help="the date of the scores, as YYYY-MM-DD: they use no event at or after its midnight",
+    )
+
+
+def add_training_as_of(parser: argparse.ArgumentParser) -> None:
+    """``--as-of`` of a training set, parsed to a ``datetime.date``; None where it is not given."""
+    parser.add_argument(
+        "--as-of",
+        type=parse_date,
+        metavar="DATE",
+        help="no label window ends later; rolling dates are counted back from it (default: the newest complete day)",
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-DONE, REFUSED, EXPECTED, BUG = 0, 1, 2, 3
+DONE, REFUSED, EXPECTED, BUG, RETRY = 0, 1, 2, 3, 75
+"""How a program ends. 75 is what sysexits.h calls a temporary failure."""
 
 
 class ExpectedError(Exception):
@@ -20,9 +21,19 @@ class ExpectedError(Exception):
 
 
 class RefusedError(Exception):
-    """A result that verification did not let through; published tables are untouched. Exits 1."""
+    """A result that verification or a gate did not let through; published tables are untouched. Exits 1."""
 
     exit_code = REFUSED
+
+
+class RetryableError(Exception):
+    """What another try may mend: a store or cluster that does not answer, a conflict, a held lease. Exits 75."""
+
+    exit_code = RETRY
+
+
+EXPECTED_ENDS = (ExpectedError, RefusedError, RetryableError)
+"""Errors whose message is written for whoever started the program."""
 
 
 Main = Callable[[Sequence[str] | None], int]
@@ -50,7 +61,7 @@ def run_as_job(main: Main) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = main(None)
-    except (ExpectedError, RefusedError) as error:
+    except EXPECTED_ENDS as error:
         _say(f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = error.exit_code
     except Exception:

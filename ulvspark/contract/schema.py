@@ -248,10 +248,12 @@ RUNS = Table(
         Column("job", "STRING", True),
         Column("as_of_date", "DATE"),
         Column("model_version", "STRING"),
-        Column("verdict", "STRING", True),
+        Column("status", "STRING", True),
+        Column("exit_code", "INT"),
         Column("reason", "STRING"),
+        Column("warnings", "ARRAY<STRING>"),
         Column("started_at", "TIMESTAMP", True),
-        Column("finished_at", "TIMESTAMP", True),
+        Column("finished_at", "TIMESTAMP"),
         Column("versions_read", "MAP<STRING, BIGINT>"),
         Column("versions_written", "MAP<STRING, BIGINT>"),
         Column("counts", "MAP<STRING, BIGINT>"),
@@ -260,7 +262,10 @@ RUNS = Table(
     ),
     key=("run_id",),
 )
-"""One row a run of a job. ``verdict`` is 'done', 'refused' or 'failed'."""
+"""One row a run of a job. ``status`` is one of ``RUN_STATUSES``; what only the end tells is null until then."""
+
+RUN_STATUSES = ("started", "done", "refused", "failed", "killed")
+
 
 TRAINING_SET = "training_set"
 """The table of eligible users at each origin: their behaviour (``ulvspark.history.behaviour``) and ``LABELS``."""

@@ -10,6 +10,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
 from ulvspark.contract import schema
+from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
 from ulvspark.intake.failures import read_errors_as_expected
@@ -17,7 +18,8 @@ from ulvspark.intake.identity import event_id_properties
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_source
-from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
 JOB = "load_source"
@@ -57,21 +59,20 @@ class LoadReport:
     """``table: reason`` -> rows."""
 
 
-def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime) -> LoadReport:
+def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest) -> LoadReport:
     """Load one source as of ``clock``; events later than that are in the future.
 
     Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
     anything is written, for a mapping or source that is wrong.
     """
-    run_id = new_run_id(JOB)
-    with _mistakes_named(source.path):
-        _check_settings(warehouse, source.config)
-        properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
-        id_properties = event_id_properties(source.config, properties)
-        mapped = read_source(warehouse.spark, source.config, source.root, clock, run_id)
+    with open_run(warehouse, JOB, request) as run:
+        with _mistakes_named(source.path):
+            _check_settings(warehouse, source.config)
+            properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
+            id_properties = event_id_properties(source.config, properties)
+            mapped = read_source(warehouse.spark, source.config, source.root, clock, run.run_id)
 
-    with RunLog(warehouse, JOB, run_id) as run:
         # One pass over the source maps its rows, decides which are good, and stages them.
         with run.step("read") as step, _mistakes_named(source.path):
             _count_outcomes(mapped, step)

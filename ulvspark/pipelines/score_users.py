@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
+from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.history import behaviour
@@ -28,7 +29,8 @@ from ulvspark.scoring.workers import ShippedModel, ship_bundle
 from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.publish import publish
-from ulvspark.warehouse.runs import RunLog, Step, new_run_id
+from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.report import RunLog, Step
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.staging import StagingArea, drop_abandoned, staging_area
 from ulvspark.warehouse.tables import Warehouse
@@ -47,7 +49,13 @@ class ScoreConfig(Strict):
 
 
 def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to bottom
-    warehouse: Warehouse, store: Store, model: str, as_of: date, config: ScoreConfig, decision: tiers.TierDecision
+    warehouse: Warehouse,
+    store: Store,
+    model: str,
+    as_of: date,
+    config: ScoreConfig,
+    decision: tiers.TierDecision,
+    request: RunRequest,
 ) -> None:
     """Score everyone as of ``as_of`` with the bundle ``model`` of ``store``, and publish.
 
@@ -56,11 +64,10 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
     """
     settings = warehouse.settings()
     _check_not_in_future(as_of, settings.time_zone)
-    run_id = new_run_id(JOB)
     with (
-        RunLog(warehouse, JOB, run_id, as_of) as run,
+        open_run(warehouse, JOB, request, as_of) as run,
         TemporaryDirectory() as scratch,
-        staging_area(warehouse, run_id) as staging,
+        staging_area(warehouse, run.run_id) as staging,
     ):
         with run.step("bundle"):
             folder = store.fetch(model, Path(scratch))
@@ -78,7 +85,7 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
 
         with run.step("population"):
             population = behaviour.measure_population(everyone, manifest.history)
-            row = population.to_row(run_id)
+            row = population.to_row(run.run_id)
             run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, [row])
 
         # BERT reads the texts that no night has read yet (unit `event`).
@@ -86,7 +93,7 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         if manifest.text_encoder_version is not None:
             with run.step("texts") as step:
                 text_cache = _fill_text_cache(everyone, inputs, shipped, manifest.text_encoder_version, config, step)
-                shipped = _ship_texts(text_cache, shipped, run_id)
+                shipped = _ship_texts(text_cache, shipped, run.run_id)
             _report_cache(run, text_cache)
 
         # Users whose recent events changed get a new vector.
@@ -108,7 +115,12 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         with run.step("decide"):
             tiered = tiers.assign(decided, previous, manifest.tiers, population.platform_scale, decision)
             facts = ScoreFacts(
-                as_of, manifest.horizon_days, settings.currency, manifest.version, run_id, scored_at=datetime.now(UTC)
+                as_of,
+                manifest.horizon_days,
+                settings.currency,
+                manifest.version,
+                run.run_id,
+                scored_at=datetime.now(UTC),
             )
             scores = staging.write("scores", score_rows(tiered, facts))
 

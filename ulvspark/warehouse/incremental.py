@@ -9,7 +9,7 @@ from functools import reduce
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import RetryableError
 from ulvspark.contract.schema import Table
 from ulvspark.warehouse.change_feed import (
     change_feed_reaches,
@@ -68,7 +68,7 @@ def bring_up_to_date(derived: DerivedTable, pinned: PinnedTables, run_id: str) -
     when somebody else wrote to the table, and when many keys changed. The commit that writes the rows carries a note
     of what they were built from.
 
-    Raises ExpectedError when another run writes to the table at the same time.
+    Raises RetryableError when another run writes to the table at the same time.
     """
     warehouse, name = pinned.warehouse, derived.table.name
     versions = {source.name: pinned.versions[source.name] for source in derived.sources}
@@ -122,7 +122,7 @@ def _update(
             rows = staging.write(name, derived.build(*sources))
             # Our note must not speak for rows that somebody else wrote in the meantime.
             if newest_commit_note(warehouse, name) != last_note:
-                raise ExpectedError(f"table {name}: another job brought it up to date at the same time; run again")
+                raise RetryableError(f"table {name}: another job brought it up to date at the same time; run again")
             warehouse.replace_rows(rows, derived.table, changed)
     changed.unpersist()
     return number if are_few else None

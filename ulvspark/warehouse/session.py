@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.warehouse.fit_to_size import SMALL_DATA_SETTINGS, is_small
 from ulvspark.warehouse.jvm import delta_settings, start_spark
+from ulvspark.warehouse.outages import S3A_SETTINGS
 
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -66,10 +67,12 @@ def get_session(app: str, root: str = "", reads: Sequence[str] = ()) -> SparkSes
 
     Raises ExpectedError when Spark cannot start, or is running and starts a new Python worker for each task.
     """
+    with_s3 = root.startswith("s3a://")
+    everywhere = SETTINGS | (S3A_SETTINGS if with_s3 else {})
     if _starts_here():
-        start_spark({"spark.app.name": app, **_local_settings(reads), **delta_settings(root.startswith("s3a://"))})
+        start_spark({"spark.app.name": app, **everywhere, **_local_settings(reads), **delta_settings(with_s3)})
     builder = SparkSession.builder.appName(app)
-    for key, value in SETTINGS.items():
+    for key, value in everywhere.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

@@ -1,13 +1,13 @@
 """Staging tables: what a run computes is written there first and read back; they are dropped when the run ends."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import DataFrame
 
-from ulvspark.warehouse.runs import run_start
 from ulvspark.warehouse.tables import Warehouse
 
 PREFIX = "staging_"
@@ -51,7 +51,12 @@ def staging_area(warehouse: Warehouse, run_id: str) -> Iterator[StagingArea]:
 def drop_abandoned(warehouse: Warehouse, now: datetime) -> int:
     """Drop the staging tables of killed runs, which may hold users' data; returns how many."""
     staged = (name for name in warehouse.names() if name.startswith(PREFIX))
-    abandoned = [name for name in staged if (start := run_start(name)) is not None and start < now - ABANDONED_AFTER]
+    abandoned = [name for name in staged if (start := _run_start(name)) is not None and start < now - ABANDONED_AFTER]
     for name in abandoned:
         warehouse.drop(name)
     return len(abandoned)
+
+
+def _run_start(name: str) -> datetime | None:
+    start = re.search(r"_(\d{8}_\d{6})_[0-9a-f]{8}$", name)
+    return None if start is None else datetime.strptime(start[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)

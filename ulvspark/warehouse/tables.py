@@ -12,8 +12,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Table
+from ulvspark.warehouse.outages import outage
 
 CATALOG = "catalog:"
 CURRENCY = "ulvspark.currency"
@@ -59,7 +60,7 @@ class MergeCounts:
 class Warehouse:
     """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables.
 
-    Writing raises ExpectedError when another job wrote to the same rows at the same time. On s3a:// Delta notices
+    Writing raises RetryableError when another job wrote to the same rows at the same time. On s3a:// Delta notices
     this only between jobs of one driver, unless it was given a LogStore for several drivers.
     """
 
@@ -72,14 +73,18 @@ class Warehouse:
         return self.location(name) if self.root.startswith(CATALOG) else f"delta.`{self.location(name)}`"
 
     def exists(self, name: str) -> bool:
-        """Whether the table is there. Raises ExpectedError when the warehouse cannot be reached."""
+        """Whether the table is there.
+
+        Raises RetryableError when the warehouse does not answer, and ExpectedError when it lets nobody in.
+        """
         if self.root.startswith(CATALOG):
             return self.spark.catalog.tableExists(self.identifier(name))
         try:
             return DeltaTable.isDeltaTable(self.spark, self.location(name))
         except Py4JJavaError as error:
             said = str(error.java_exception).splitlines()[0]
-            raise ExpectedError(
+            kind = ExpectedError if outage(error) is None else RetryableError
+            raise kind(
                 f"warehouse {self.root} cannot be reached ({said}); check the address and the credentials"
             ) from None
 
@@ -118,7 +123,7 @@ class Warehouse:
             builder = builder.partitionedBy(*table.partition)
         for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **(properties or {})}.items():
             builder = builder.property(key, value)
-        with conflicts_as_expected_error(table.name):
+        with conflicts_as_retryable(table.name):
             builder.execute()
 
     def append(self, frame: DataFrame, name: str) -> int:
@@ -128,8 +133,12 @@ class Warehouse:
     def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add a few rows, each a value by column, to ``table``, creating it if needed; returns its new version."""
         self.ensure(table)
+        return self.append(self.rows(table, rows), table.name)
+
+    def rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+        """A few rows of ``table``, each a value by column."""
         ordered = [tuple(row[name] for name in table.names) for row in rows]
-        return self.append(self.spark.createDataFrame(ordered, table.ddl), table.name)
+        return self.spark.createDataFrame(ordered, table.ddl)
 
     def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
@@ -145,7 +154,7 @@ class Warehouse:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
-        with conflicts_as_expected_error(name):
+        with conflicts_as_retryable(name):
             writer.createOrReplace()
         return self.version(name)
 
@@ -163,7 +172,7 @@ class Warehouse:
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
-        with conflicts_as_expected_error(table.name):
+        with conflicts_as_retryable(table.name):
             (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
@@ -179,12 +188,12 @@ class Warehouse:
         replacements = keys.join(frame.withColumn("is_row", F.lit(True)), list(table.key), "left")
         merge = self.delta_table(table.name).alias("t").merge(replacements.alias("s"), on)
         merge = merge.whenMatchedDelete("s.is_row IS NULL").whenMatchedUpdateAll()
-        with conflicts_as_expected_error(table.name):
+        with conflicts_as_retryable(table.name):
             merge.whenNotMatchedInsertAll("s.is_row").execute()
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
-        with conflicts_as_expected_error(name):
+        with conflicts_as_retryable(name):
             self.delta_table(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
@@ -195,7 +204,7 @@ class Warehouse:
     def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
         """``properties`` hold no quotes."""
         listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        with conflicts_as_expected_error(name):
+        with conflicts_as_retryable(name):
             self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({listed})")
 
     def settings(self) -> WarehouseSettings:
@@ -283,7 +292,7 @@ class Warehouse:
         writer = frame.write.format("delta").mode(mode).options(**(options or {}))
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with conflicts_as_expected_error(name):
+        with conflicts_as_retryable(name):
             if self.root.startswith(CATALOG):
                 writer.saveAsTable(self.identifier(name))
             else:
@@ -292,13 +301,13 @@ class Warehouse:
 
 
 @contextmanager
-def conflicts_as_expected_error(name: str) -> Iterator[None]:
-    """Turn Delta's errors about concurrent writers of table ``name`` into ExpectedError."""
+def conflicts_as_retryable(name: str) -> Iterator[None]:
+    """Turn Delta's errors about concurrent writers of table ``name`` into RetryableError."""
     try:
         yield
     except CONFLICTS as error:
         conflict = type(error).__name__
-        raise ExpectedError(
+        raise RetryableError(
             f"table {name}: another job wrote to it at the same time ({conflict}); run again"
         ) from error
 

@@ -148,7 +148,9 @@ def test_a_wrong_source_ends_with_2_and_one_line_and_writes_nothing(spark, tmp_p
     (line,) = capsys.readouterr().err.splitlines()
     assert "shop.yaml: events.user_id from lines.parquet: 'nobody' names `nobody`, which is not there" in line
     assert "the table has: line string, customer string" in line
-    assert not (tmp_path / "warehouse").exists()
+    run = Warehouse(spark, str(tmp_path / "warehouse")).read("ulv_runs").first()
+    assert (run.status, run.exit_code, f"ExpectedError: {run.reason}") == ("failed", 2, line)
+    assert sorted(path.name for path in (tmp_path / "warehouse").glob("[a-z]*")) == ["ulv_runs"], "and nothing else"
 
 
 def test_events_without_ids_are_not_loaded_again_by_an_edited_mapping(spark, tmp_path):

@@ -127,7 +127,7 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
         assert {name for name, value in scores[stranger].asDict().items() if value is not None} == filled
 
     run = last_run(first_night)
-    assert (run.verdict, run.model_version) == ("done", shopper.model_version)
+    assert (run.status, run.model_version) == ("done", shopper.model_version)
     assert run.counts == {
         "users": 14,
         "scored": 12,
@@ -209,7 +209,7 @@ def test_refused_scores_change_nothing_that_is_published(night, models, argument
     assert stopped.value.code == RefusedError.exit_code == 1
     assert [night.version(name) for name in tables] == versions
     run = last_run(night)
-    assert run.verdict == "refused"
+    assert run.status == "refused"
     assert "allowed are 0 to 0.01" in run.reason
     assert run.reason in capsys.readouterr().err
 
@@ -225,7 +225,7 @@ def test_a_corrupted_bundle_is_not_scored_with(night, models, arguments, monkeyp
         run_as_job(score_users.main)
     assert stopped.value.code == ExpectedError.exit_code == 2
     assert "heads.safetensors" in capsys.readouterr().err
-    assert last_run(night).verdict == "failed"
+    assert last_run(night).status == "failed"
 
 
 def test_tier_bounds_in_another_currency_are_an_error(night, arguments, tmp_path):
@@ -266,7 +266,7 @@ def test_a_rule_for_other_tiers_ends_before_anybody_is_scored(night, models, arg
     with pytest.raises(ExpectedError, match=r"the quotas are of the tiers gold; bundle .* has low, mid, high"):
         score_users.main([*arguments(night, models), f"--tiers={tmp_path / 'tiers.yaml'}"])
     assert [night.version(name) for name in tables] == versions
-    assert last_run(night).verdict == "failed"
+    assert last_run(night).status == "failed"
 
 
 def test_scores_are_shown_with_what_became_of_the_users(night, models, capsys):

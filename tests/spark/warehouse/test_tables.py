@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from pyspark.sql import functions as F
 
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
 from ulvspark.warehouse.change_feed import commit_note, newest_commit_note
 from ulvspark.warehouse.staging import drop_abandoned
@@ -61,7 +61,7 @@ def test_of_two_jobs_that_change_the_same_rows_one_is_told_to_run_again(spark, w
     # In one task, else both of two cores would wait.
     changed = spark.createDataFrame([("a", 2)], THINGS.ddl).coalesce(1)
     slow = changed.mapInPandas(partial(passed_on, begun=begun, done=done), THINGS.ddl)
-    with pytest.raises(ExpectedError, match=r"table things: another job wrote to it .*Concurrent.*; run again"):
+    with pytest.raises(RetryableError, match=r"table things: another job wrote to it .*Concurrent.*; run again"):
         warehouse.merge(slow, THINGS, "t.worth <> s.worth")
     job.join()
     assert rows(warehouse) == []

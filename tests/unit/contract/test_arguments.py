@@ -34,3 +34,14 @@ def test_flags_have_the_defaults_that_the_programs_share():
     given = parser.parse_args(["a.b=1", "--elsewhere", "x", "--elsewhere", "y"])
     assert (given.model, given.models, given.cut, given.elsewhere) == ("champion", None, "validation", ["x", "y"])
     assert (given.config, given.tiers, given.overrides) == ("conf/train.yaml", "conf/tiers.yaml", ["a.b=1"])
+
+
+def test_a_scheduler_may_name_a_run():
+    parser = arguments.command_parser("score_users", None)
+    arguments.add_run(parser)
+    assert arguments.run_request(parser.parse_args([])).run_id is None
+    name = "scheduled__2026-03-01T00:00:00+00:00.try-2"
+    assert arguments.run_request(parser.parse_args(["--run-id", name])).run_id == name
+    for wrong in ("", "it's", "a b", "-x", "a" * 201):
+        with pytest.raises(ExpectedError, match="cannot name a run"):
+            parser.parse_args([f"--run-id={wrong}"])

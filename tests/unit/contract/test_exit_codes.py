@@ -2,7 +2,7 @@
 
 import pytest
 
-from ulvspark.contract.errors import ExpectedError, RefusedError, run_as_job
+from ulvspark.contract.errors import ExpectedError, RefusedError, RetryableError, run_as_job
 
 
 def end_of(error, capsys):
@@ -16,7 +16,14 @@ def end_of(error, capsys):
     return ended.value.code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("error", "code"), [(RefusedError("too few\n  scores"), 1), (ExpectedError("no\n model"), 2)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RefusedError("too few\n  scores"), 1),
+        (ExpectedError("no\n model"), 2),
+        (RetryableError("the store\n sleeps"), 75),
+    ],
+)
 def test_an_expected_end_is_one_line(capsys, error, code):
     ended, said = end_of(error, capsys)
     assert ended == code

@@ -1,13 +1,16 @@
 """Publishing, fetching and aliases, in a folder and on a real S3 server."""
 
 import shutil
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests import tiny
-from ulvspark.contract.errors import ExpectedError
+from tests.s3_server import S3Endpoint
+from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.model.bundle.manifest import MANIFEST, read_manifest
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.bundle.store.folder import FolderStore
@@ -131,7 +134,7 @@ def test_users_errors_on_s3_are_explained(s3_bucket: str, monkeypatch: pytest.Mo
         open_store(s3_bucket).resolve("champion")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(ExpectedError, match="AWS_ENDPOINT_URL"):
+    with pytest.raises(RetryableError, match="AWS_ENDPOINT_URL"):
         open_store(s3_bucket).resolve("champion")
 
 
@@ -171,3 +174,15 @@ def test_addresses() -> None:
 def test_an_address_that_is_no_store_is_refused() -> None:
     with pytest.raises(ExpectedError, match="gs://models: a model store is a folder or an s3:// address"):
         open_store("gs://models")
+
+
+def test_a_store_that_does_not_answer_is_given_up_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that takes connections and says nothing: three tries, each as short as the settings make it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = S3Endpoint(f"http://127.0.0.1:{silent.getsockname()[1]}").environment
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        began = time.monotonic()
+        with pytest.raises(RetryableError, match=r"s3://models: cannot reach the store .*check AWS_ENDPOINT_URL"):
+            open_store("s3://models").resolve("champion")
+        assert time.monotonic() - began < 30

@@ -8,15 +8,15 @@ from tests.unit.project.pages import README, ROOT, name_of, rows, section
 from ulvspark.contract import errors
 
 PAGE = ROOT / "docs/operations.md"
-CODES = {errors.DONE, errors.REFUSED, errors.EXPECTED, errors.BUG}
+CODES = {errors.DONE, errors.REFUSED, errors.EXPECTED, errors.BUG, errors.RETRY}
 CODE = "".join(path.read_text() for path in sorted((ROOT / "ulvspark").rglob("*.py")))
 
 
 @pytest.mark.parametrize(("page", "heading"), [(README, "On a cluster"), (PAGE, "Exit codes")], ids=["README", "docs"])
 def test_exit_codes(page, heading):
     codes = [cells[0] for cells in rows(section(page, heading)) if cells[0][0].isdigit()]
-    assert {int(code[0]) for code in codes} == CODES, name_of(page)
-    assert len(codes) == len(CODES)
+    numbers = [int(code.partition(",")[0]) for code in codes]
+    assert sorted(number for number in numbers if number < 100) == sorted(CODES), name_of(page)
 
 
 @pytest.mark.parametrize("key", re.findall(r"`(\w+)`", section(PAGE, "What ulv_runs says").partition("\n\n`")[0]))

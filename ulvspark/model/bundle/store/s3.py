@@ -2,22 +2,12 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.exceptions import ClientError
 
 from ulvspark.contract.disk import full_disk_as_expected_error
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.s3 import connect, put_if, s3_errors_explained
 from ulvspark.model.bundle.files import verify
 from ulvspark.model.bundle.manifest import MANIFEST, read_manifest
 from ulvspark.model.bundle.store.interface import Store
-from ulvspark.model.bundle.store.s3_errors import s3_errors_as_expected_errors
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class S3Store(Store):
@@ -27,22 +17,14 @@ class S3Store(Store):
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client = self._connect()
-
-    def _connect(self) -> "S3Client":
-        try:
-            with s3_errors_as_expected_errors(self.root):
-                # A session of its own: boto3's default one is not safe between threads and keeps its first credentials.
-                return boto3.Session().client("s3")
-        except ValueError as error:
-            raise ExpectedError(f"{self.root}: {error}; correct AWS_ENDPOINT_URL") from None
+        self._client = connect(self.root)
 
     def publish(self, folder: str | Path) -> str:
         folder = Path(folder)
         manifest = verify(folder)
         if self.holds(manifest.version):
             return manifest.version
-        with s3_errors_as_expected_errors(self.root):
+        with s3_errors_explained(self.root):
             for name in manifest.files:
                 self._client.upload_file(str(folder / name), self._bucket, self._file_key(manifest.version, name))
         # Last, since a version counts as published once its manifest is there; two writers publish equal files.
@@ -65,7 +47,7 @@ class S3Store(Store):
         return target
 
     def _download(self, version: str, folder: Path) -> None:
-        with s3_errors_as_expected_errors(self.root):
+        with s3_errors_explained(self.root):
             self._download_file(version, MANIFEST, folder)
             for name in read_manifest(folder).files:
                 self._download_file(version, name, folder)
@@ -96,7 +78,7 @@ class S3Store(Store):
 
     def _get(self, key: str) -> tuple[str, str] | None:
         """Text and ETag of an object; None where there is none."""
-        with s3_errors_as_expected_errors(self.root):
+        with s3_errors_explained(self.root):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
             except self._client.exceptions.NoSuchKey:
@@ -105,11 +87,5 @@ class S3Store(Store):
 
     def _put(self, key: str, content: bytes, **condition: str) -> bool:
         """Write an object if ``condition`` holds; False where it does not."""
-        with s3_errors_as_expected_errors(self.root):
-            try:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=content, **condition)  # type: ignore[arg-type]
-            except ClientError as error:
-                if error.response["Error"]["Code"] in CONDITION_FAILED:
-                    return False
-                raise
-        return True
+        with s3_errors_explained(self.root):
+            return put_if(self._client, self._bucket, key, content, condition) is not None
