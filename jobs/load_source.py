@@ -12,7 +12,8 @@ from ulvspark.contract.config import load_config
 from ulvspark.contract.dates import parse_time
 from ulvspark.contract.errors import DONE, run_as_job
 from ulvspark.contract.source import SourceConfig
-from ulvspark.pipelines.load_source import JOB, LoadReport, SourceFile, load_source
+from ulvspark.pipelines.explain_source import explain_source
+from ulvspark.pipelines.load_source import JOB, SourceFile, load_source
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_warehouse(command)
     command.add_argument("--full", action="store_true", help="read everything, and find what the source no longer has")
     command.add_argument("--clock", type=parse_time, metavar="ISO", help="the time of the load (default: now)")
+    command.add_argument("--explain", action="store_true", help="show what becomes of the first rows; write nothing")
     arguments.add_run(command)
     return command
 
@@ -34,16 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     source = SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root)
     clock, request = args.clock or datetime.now(UTC), arguments.run_request(args)
-    warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse]), args.warehouse)
+    session = get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse])
+    if args.explain:
+        print(explain_source(session, source, clock))
+        return DONE
+    warehouse = Warehouse(session, args.warehouse)
     report = load_source(warehouse, source, clock, request, args.full)
-    print(f"\n{source.config.name} -> {warehouse.root}\n{_text(report)}")
+    print(f"\n{source.config.name} -> {warehouse.root}\n{report}")
     return DONE
-
-
-def _text(report: LoadReport) -> str:
-    table = report.rows.map("{:,}".format).to_string(col_space=12)
-    reasons = [f"  {reason}: {number:,}" for reason, number in report.quarantined.items()]
-    return "\n".join([table, *reasons, *report.warnings])
 
 
 if __name__ == "__main__":

@@ -76,17 +76,23 @@ class SourceRows:
 
 
 def map_source(
-    spark: SparkSession, source: SourceConfig, source_root: str, clock: datetime, last: LastReads | None = None
+    spark: SparkSession,
+    source: SourceConfig,
+    source_root: str,
+    clock: datetime,
+    last: LastReads | None = None,
+    sample_rows: int | None = None,
 ) -> MappedSource:
     """Map every table of ``source``; relative paths lie under ``source_root``.
 
     ``clock`` (with a time zone) is the time of the load; events after it are quarantined. Of tables that are read
-    incrementally only what is new since the ``last`` reads is taken, everything where that is None. Raises
-    ExpectedError for a source table or column that is missing, for an expression that does what a mapping may not, for
-    a type that cannot be converted, and for a time zone that Java does not know.
+    incrementally only what is new since the ``last`` reads is taken, everything where that is None, and of each source
+    table ``sample_rows`` at most. Raises ExpectedError for a source table or column that is missing, for an expression
+    that does what a mapping may not, for a type that cannot be converted, and for a time zone that Java does not know.
     """
     check_time_zones(spark, source)
-    read, judge = partial(_table_rows, spark, source, source_root, last or {}), partial(judged_rows, spark, source)
+    read = partial(_table_rows, spark, source, source_root, last or {}, sample_rows)
+    judge = partial(judged_rows, spark, source)
 
     def complete(mapped: DataFrame, mapping: TableMapping) -> DataFrame:
         return complete_events(mapped, mapping.columns, source.time_zone, clock)
@@ -132,11 +138,19 @@ def read_source(mapped: MappedSource, run_id: str) -> SourceRows:
 
 
 def _table_rows(
-    spark: SparkSession, source: SourceConfig, source_root: str, last: LastReads, target: Target, place: int
+    spark: SparkSession,
+    source: SourceConfig,
+    source_root: str,
+    last: LastReads,
+    sample_rows: int | None,
+    target: Target,
+    place: int,
 ) -> TableRows:
     """The rows of a source table that are to be read, given what the last load read."""
     mapping = source.mappings(target.table.name)[place]
     table = read_table(spark, mapping.read, source_root, target.table.name)
+    if sample_rows is not None:
+        return TableRows(mapping, table.limit(sample_rows), {})
     known = last.get((target.table.name, place))
     if known is None or known.mapping != digest_of_mappings(source):
         return all_rows(spark, mapping, source_root, table)

@@ -60,6 +60,11 @@ class LoadReport:
     warnings: tuple[str, ...]
     """What an operator should know, a sentence each."""
 
+    def __str__(self) -> str:
+        table = self.rows.map("{:,}".format).to_string(col_space=12)
+        reasons = [f"  {reason}: {number:,}" for reason, number in self.quarantined.items()]
+        return "\n".join([table, *reasons, *self.warnings])
+
 
 def load_source(
     warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest, full: bool = False
@@ -74,7 +79,7 @@ def load_source(
     anything is written, for a mapping or source that is wrong, and RefusedError for one beyond its limits.
     """
     with open_run(warehouse, JOB, request) as run:
-        with _mistakes_named(source.path):
+        with mistakes_named(source.path):
             _check_settings(warehouse, source.config)
             check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE, schema.PRICE_DAYS, schema.SOURCE_READS))
             properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
@@ -83,7 +88,7 @@ def load_source(
             mapped = map_source(warehouse.spark, source.config, source.root, clock, last)
 
         # One pass over the source maps its rows, decides which are good, and stages them.
-        with run.step("read") as step, _mistakes_named(source.path), read_errors_as_expected(mapped.tables):
+        with run.step("read") as step, mistakes_named(source.path), read_errors_as_expected(mapped.tables):
             rows = read_source(mapped, run.run_id)
             outcomes = _count_outcomes(rows, source.config, mapped, step)
         _check_limits(run, source, mapped, outcomes)
@@ -125,7 +130,7 @@ def load_source(
 
 
 @contextmanager
-def _mistakes_named(path: str) -> Iterator[None]:
+def mistakes_named(path: str) -> Iterator[None]:
     """Put the name of the YAML file before what is wrong with it."""
     try:
         yield

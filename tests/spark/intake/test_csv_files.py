@@ -61,10 +61,12 @@ def test_a_row_with_other_fields_than_the_header_is_quarantined_as_it_stands(spa
     ],
 )
 def test_a_file_whose_header_differs_is_named(spark, tmp_path, header, row, said):
-    write(tmp_path / "days", {"1.csv": lines(HEADER, GOOD.format(1, "a")), "2.csv": lines(header, row), "3.csv": ""})
-    mapped = read(spark, tmp_path, shop("days"))
+    write(
+        tmp_path / "some days", {"1.csv": lines(HEADER, GOOD.format(1, "a")), "2.csv": lines(header, row), "3.csv": ""}
+    )
+    mapped = read(spark, tmp_path, shop("some days"))
     with (
-        pytest.raises(ExpectedError, match=r"CSV file .*/days/[12]\.csv has ") as caught,
+        pytest.raises(ExpectedError, match=r"CSV file .*/some days/[12]\.csv has ") as caught,
         read_errors_as_expected(mapped.tables),
     ):
         mapped.outcomes.collect()
@@ -77,11 +79,11 @@ def test_names_that_spark_made_are_compared_too(spark, tmp_path):
     """Spark renames columns of one name, so it cannot compare these headers itself."""
     twice = lines(HEADER + ",note,note,", GOOD.format(1, "a") + ",x,y,z")
     other = lines("note,note,," + HEADER, "x,y,z," + GOOD.format(2, "a"))
-    write(tmp_path / "days", {"1.csv": twice, "2.csv": twice.replace("1,ann", "2,ann")})
-    assert loaded(spark, tmp_path, shop("days"))[0] == {"1": "a", "2": "a"}
-    write(tmp_path / "days", {"3.csv": other})
-    with pytest.raises(ExpectedError, match=r"CSV file .*/days/\d\.csv has "):
-        read(spark, tmp_path, shop("days"))
+    write(tmp_path / "some days", {"1.csv": twice, "2.csv": twice.replace("1,ann", "2,ann")})
+    assert loaded(spark, tmp_path, shop("some days"))[0] == {"1": "a", "2": "a"}
+    write(tmp_path / "some days", {"3.csv": other})
+    with pytest.raises(ExpectedError, match=r"CSV file .*/some days/\d\.csv has "):
+        read(spark, tmp_path, shop("some days"))
 
 
 def texts(spark, folder, **read):
@@ -109,8 +111,8 @@ def test_encodings_separators_and_line_breaks(spark, tmp_path):
         write(tmp_path, {"lines.csv": content.encode(encoding)})
         assert texts(spark, tmp_path, format="csv", path="lines.csv", **how) == (expected, 0), how
     # In one folder a byte order mark is not a difference.
-    write(tmp_path / "days", {"1.csv": ("\ufeff" + text), "2.csv": text.replace("1,ann", "3,ann")})
-    assert texts(spark, tmp_path, format="csv", path="days") == (plain | {"3": "naïve"}, 0)
+    write(tmp_path / "some days", {"1.csv": ("\ufeff" + text), "2.csv": text.replace("1,ann", "3,ann")})
+    assert texts(spark, tmp_path, format="csv", path="some days") == (plain | {"3": "naïve"}, 0)
     write(tmp_path, {"headless.csv": lines(GOOD.format(1, "a"), "2,ann")})
     headless = read_table(
         spark, ReadFrom(format="csv", path="headless.csv", options={"Header": "False"}), root, "events"

@@ -18,10 +18,10 @@ def test_a_shipped_source_loads_and_its_windows_do_not_overlap_the_test(path):
     source = load_config(SourceConfig, path)
     protocol = source.protocol
     assert source.name == path.stem
-    assert isinstance(protocol, Protocol)
-    assert protocol.origins_closed_by(protocol.test_cut) == tuple(
-        sorted({*protocol.training_origins, protocol.validation_cut})
-    )
+    if isinstance(protocol, Protocol):  # else rolling dates, which lie right wherever the data end
+        assert protocol.origins_closed_by(protocol.test_cut) == tuple(
+            sorted({*protocol.training_origins, protocol.validation_cut})
+        )
 
 
 def test_both_data_sets_are_shipped():

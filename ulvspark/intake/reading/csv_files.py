@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -65,7 +66,7 @@ def _made_names(columns: list[str]) -> bool:
 
 
 def _check_each_header(spark: SparkSession, options: dict[str, str], rows: DataFrame, columns: list[str]) -> None:
-    for path in rows.inputFiles():
+    for path in map(unquote, rows.inputFiles()):
         found = spark.read.format("csv").options(**options).load(path).columns
         if found and found != columns:
             raise ExpectedError(different_columns(path, ", ".join(found), ", ".join(columns)))

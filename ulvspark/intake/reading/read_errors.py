@@ -1,6 +1,7 @@
 """Turns what Spark says of files that it cannot read into one sentence."""
 
 import re
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 
@@ -18,9 +19,9 @@ def header_that_differs(error: Exception) -> str | None:
     """What to say of a CSV file whose header is not that of the files beside it; None for another error."""
     text = _with_causes(error)
     if differs := _HEADER_DIFFERS.search(text):
-        return different_columns(differs["file"], differs["found"], differs["wanted"])
+        return different_columns(unquote(differs["file"]), differs["found"], differs["wanted"])
     if differs := _HEADER_LENGTH.search(text):
-        return different_columns(differs["file"], f"{differs['found']} columns", differs["wanted"])
+        return different_columns(unquote(differs["file"]), f"{differs['found']} columns", differs["wanted"])
     return None
 
 
