@@ -1,6 +1,7 @@
 """Mapping a company's tables: what is read, what is refused, what ends in quarantine."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,8 +17,20 @@ from ulvspark.intake.sources import map_source, read_source
 CLOCK = datetime(2024, 6, 1, tzinfo=UTC)
 
 
+def mapped_source(spark, folder, content):
+    return map_source(spark, validate(SourceConfig, content, "shop.yaml"), str(folder), CLOCK)
+
+
 def read(spark, folder, content):
-    return read_source(map_source(spark, validate(SourceConfig, content, "shop.yaml"), str(folder), CLOCK), "run")
+    return read_source(mapped_source(spark, folder, content), "run")
+
+
+def said_while_reading(spark, folder, content):
+    """What a load says that fails while it reads a source."""
+    mapped = mapped_source(spark, folder, content)
+    with pytest.raises(ExpectedError) as caught, read_errors_as_expected(mapped.tables):
+        read_source(mapped, "run")
+    return str(caught.value)
 
 
 def test_each_kind_of_bad_row_is_quarantined_with_its_reason(spark, tmp_path):
@@ -215,12 +228,8 @@ def test_a_damaged_file_is_named(spark, tmp_path):
     path = write(tmp_path, [row(line=str(n)) for n in range(200)]) / "lines.parquet"
     content = path.read_bytes()
     path.write_bytes(content[:100] + bytes(300) + content[400:])
-    mapped = map_source(spark, validate(SourceConfig, source(), "shop.yaml"), str(tmp_path), CLOCK)
-    with (
-        pytest.raises(ExpectedError, match=r"cannot be read to its end: .*lines\.parquet"),
-        read_errors_as_expected(mapped.tables),
-    ):
-        read_source(mapped, "run")
+    said = said_while_reading(spark, tmp_path, source())
+    assert re.search(r"cannot be read to its end: .*lines\.parquet", said), said
 
 
 def test_rows_of_two_tables_with_one_id_are_quarantined_whole(spark, tmp_path):
@@ -239,17 +248,15 @@ def test_rows_of_two_tables_with_one_id_are_quarantined_whole(spark, tmp_path):
 def test_keys_of_a_map_that_are_twice_there_or_not_at_all(spark, tmp_path):
     write(tmp_path, [row(customer="ann"), row(customer="bob", sku=None)])
 
-    def attributes(sql):
+    def with_attributes(sql):
         users = {"read": {"format": "parquet", "path": "lines.parquet"}, "columns": {"user_id": "customer"}}
-        return read(spark, tmp_path, source(users={**users, "columns": {**users["columns"], "attributes": sql}}))
+        return source(users={**users, "columns": {**users["columns"], "attributes": sql}})
 
-    mapped = attributes("map('age', 'old', coalesce(sku, 'age'), 'new')")
+    mapped = read(spark, tmp_path, with_attributes("map('age', 'old', coalesce(sku, 'age'), 'new')"))
     assert {each.user_id: each.attributes for each in mapped.users.collect()} == {
         "ann": {"age": "old", "mug": "new"}, "bob": {"age": "new"},
     }  # fmt: skip
     mapped.release()
-    mapped = attributes("map(sku, 'bought')")
-    message = r"users.attributes from lines.parquet: .* fails on some row \(NULL_MAP_KEY\); use coalesce\(\) for a key"
-    with pytest.raises(ExpectedError, match=message), read_errors_as_expected(mapped.tables):
-        mapped.outcomes.collect()
-    mapped.release()
+    said = said_while_reading(spark, tmp_path, with_attributes("map(sku, 'bought')"))
+    assert said.startswith("users.attributes from lines.parquet: ")
+    assert said.endswith("fails on some row (NULL_MAP_KEY); use coalesce() for a key that may be null")
