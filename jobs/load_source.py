@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from ulvspark.contract import arguments
 from ulvspark.contract.config import load_config
-from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.dates import parse_time
+from ulvspark.contract.errors import DONE, run_as_job
 from ulvspark.contract.source import SourceConfig
 from ulvspark.pipelines.load_source import JOB, LoadReport, SourceFile, load_source
 from ulvspark.warehouse.session import get_session
@@ -41,13 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _clock(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise ExpectedError(f"--clock {text!r} is not a time; write it as 2026-01-31T00:00:00 (UTC)") from None
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
+    return datetime.now(UTC) if text is None else parse_time(text)
 
 
 def _text(report: LoadReport) -> str:
