@@ -23,9 +23,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_source(command)
     command.add_argument("--source-root", required=True, metavar="DIR", help="where the mapping's relative paths lie")
     arguments.add_warehouse(command)
-    command.add_argument(
-        "--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)"
-    )
+    command.add_argument("--full", action="store_true", help="read everything, and find what the source no longer has")
+    command.add_argument("--clock", type=parse_time, metavar="ISO", help="the time of the load (default: now)")
     arguments.add_run(command)
     return command
 
@@ -34,20 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Load one source. Raises ExpectedError for a mapping or source that is wrong."""
     args = parser().parse_args(argv)
     source = SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root)
-    clock, request = _clock(args.clock), arguments.run_request(args)
+    clock, request = args.clock or datetime.now(UTC), arguments.run_request(args)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse]), args.warehouse)
-    report = load_source(warehouse, source, clock, request)
+    report = load_source(warehouse, source, clock, request, args.full)
     print(f"\n{source.config.name} -> {warehouse.root}\n{_text(report)}")
     return DONE
 
 
-def _clock(text: str | None) -> datetime:
-    return datetime.now(UTC) if text is None else parse_time(text)
-
-
 def _text(report: LoadReport) -> str:
     table = report.rows.map("{:,}".format).to_string(col_space=12)
-    return "\n".join([table, *(f"  {reason}: {number:,}" for reason, number in report.quarantined.items())])
+    reasons = [f"  {reason}: {number:,}" for reason, number in report.quarantined.items()]
+    return "\n".join([table, *reasons, *report.warnings])
 
 
 if __name__ == "__main__":

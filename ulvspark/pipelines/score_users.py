@@ -1,5 +1,6 @@
 """A night: score every user as of a date and publish the scores, once they are verified."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -26,7 +27,7 @@ from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.score_rows import ScoreFacts, score_rows
 from ulvspark.scoring.token_meter import TokenMeter
 from ulvspark.scoring.workers import ShippedModel, ship_bundle
-from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.publish import PUBLISHED, publish
 from ulvspark.warehouse.runs.opening import open_run
@@ -37,6 +38,8 @@ from ulvspark.warehouse.staging import StagingArea, drop_abandoned, staging_area
 from ulvspark.warehouse.tables import Warehouse
 from ulvspark.warehouse.vector_cache import FilledCache, Lookup, RetentionConfig, open_cache, remove_stale_encoders
 from ulvspark.warehouse.verify import VerifyLimits, verify
+
+logger = logging.getLogger(__name__)
 
 JOB = "score_users"
 
@@ -179,8 +182,11 @@ def _stage_behaviour(
         rows = behaviour.build_from_timelines(timelines, inputs.read(schema.PRODUCTS), as_of, spec)
     with run.step("behaviour") as step:
         everyone = staging.write("behaviour", rows)
-        number, scored = everyone.agg(F.count("user_id"), F.count("history_hash")).collect()[0]
-        step.count(users=number, scored=scored, no_history=number - scored)
+        counts = (F.count("user_id"), F.count("history_hash"), F.count_if(~F.col("exact")))
+        number, scored, inexact = everyone.agg(*counts).collect()[0]
+        step.count(users=number, scored=scored, no_history=number - scored, inexact_sums=inexact)
+    if inexact:
+        logger.warning("%d users have amounts or quantities whose sums are too large to be right: no score", inexact)
     return everyone
 
 

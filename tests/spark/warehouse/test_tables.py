@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
-from ulvspark.warehouse.change_feed import commit_note, newest_commit_note
+from ulvspark.warehouse.changes.change_feed import commit_note, newest_commit_note
 from ulvspark.warehouse.staging import drop_abandoned
 from ulvspark.warehouse.tables import CURRENCY, FORMAT, TIME_ZONE, MergeCounts, Warehouse
 
