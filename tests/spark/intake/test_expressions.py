@@ -9,6 +9,7 @@ from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.contract.sources.values import MISSING_WORDS
 from ulvspark.intake.columns.expressions import MappedTable, evaluate
 from ulvspark.intake.columns.targets import EVENTS_TARGET
 from ulvspark.intake.time_zones import check_time_zones
@@ -64,7 +65,7 @@ def lines(spark):
 def said_of(lines, **changes):
     """What is said of a mapping; empty where it is accepted."""
     try:
-        evaluate(MappedTable(lines, mapping(**changes), EVENTS_TARGET))
+        evaluate(MappedTable(lines, mapping(**changes), EVENTS_TARGET), MISSING_WORDS)
     except ExpectedError as error:
         return str(error)
     return ""
@@ -93,7 +94,7 @@ def test_a_column_of_the_table_may_have_any_name(spark):
         [("a", "b", "c", "d")], "user STRING, `_metadata` STRING, current_date STRING, e STRING"
     )
     columns = {"user_id": "user", "event_time": "current_date", "event_type": "_metadata", "product_id": "e"}
-    evaluated = evaluate(MappedTable(rows, mapping(columns=columns), EVENTS_TARGET)).rows.first()
+    evaluated = evaluate(MappedTable(rows, mapping(columns=columns), EVENTS_TARGET), MISSING_WORDS).rows.first()
     assert evaluated[:4] == ("a", "c", "b", "d")
 
 
