@@ -16,8 +16,9 @@ from ulvspark.history.days import local_day
 from ulvspark.history.labels import label, training_rows
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
+from ulvspark.warehouse.lease import TRAINING
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
@@ -33,7 +34,10 @@ def build_training_set(
     Raises ExpectedError when a date's label window reaches beyond the data, or the warehouse holds another source.
     """
     settings = warehouse.settings()
-    with open_run(warehouse, JOB, request) as run, staging_area(warehouse, run.run_id) as staging:
+    with (
+        open_run(warehouse, JOB, request, [TRAINING]) as run,
+        staging_area(warehouse, run.run_id, run.warn) as staging,
+    ):
         _check_settings(warehouse, settings, source)
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
@@ -57,7 +61,7 @@ def build_training_set(
         with run.step("publish"):
             # Populations first: a training set never stands without them.
             rows = [population.to_row(run.run_id) for population in populations]
-            run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, rows)
+            run.versions_written[schema.POPULATIONS.name] = append_logged(warehouse, run, schema.POPULATIONS, rows)
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(
                 warehouse.read(staged), schema.TRAINING_SET, properties, partition_by=("as_of_date",)

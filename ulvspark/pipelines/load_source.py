@@ -17,6 +17,7 @@ from ulvspark.intake.identity import event_id_properties
 from ulvspark.intake.price_stamps import changed_events, stamp
 from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
+from ulvspark.warehouse.lease import INPUTS
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
@@ -65,7 +66,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
     anything is written, for a mapping or source that is wrong.
     """
-    with open_run(warehouse, JOB, request) as run:
+    with open_run(warehouse, JOB, request, [INPUTS]) as run:
         with _mistakes_named(source.path):
             _check_settings(warehouse, source.config)
             properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}

@@ -59,6 +59,7 @@ class RunLog:
         self.versions_read: dict[str, int] = {}
         self.versions_written: dict[str, int] = {}
         self.warnings: list[str] = []
+        self.lease_numbers: dict[str, int] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -79,6 +80,16 @@ class RunLog:
         """Report what did not go as it should, but does not change how the run ends."""
         logger.warning("%s", sentence)
         self.warnings.append(sentence)
+
+    @contextmanager
+    def only_warns(self, consequence: str) -> Iterator[None]:
+        """Report an error of the block as a warning: for what comes after the result of a run was published."""
+        try:
+            yield
+        except Exception as error:
+            logger.debug("%s", consequence, exc_info=True)
+            said = " ".join(str(error).split()) if isinstance(error, EXPECTED_ENDS) else type(error).__name__
+            self.warn(f"{consequence} ({said})")
 
     def start(self) -> None:
         """Write the run's row. Raises ExpectedError where its name is taken."""
