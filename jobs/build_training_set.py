@@ -1,7 +1,7 @@
 """Build the training set: behaviour as of each date of the protocol, and what users did in the window after it.
 
     spark-submit jobs/build_training_set.py --source conf/sources/my_shop.yaml --history conf/history.yaml \
-        --warehouse ROOT
+        --as-of DATE --warehouse ROOT
 """
 
 import argparse
@@ -23,17 +23,18 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_source(command)
     arguments.add_config(command, "conf/history.yaml", "--history", "what is computed of a user")
     arguments.add_warehouse(command)
+    arguments.add_training_as_of(command)
     arguments.add_run(command)
     return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build ``training_set``. Raises ExpectedError when a date's label window reaches beyond the data."""
+    """Build ``training_set``. Raises ExpectedError where its dates do not fit the data, or there are none."""
     args = parser().parse_args(argv)
     source, spec = load_config(SourceConfig, args.source), load_config(HistorySpec, args.history)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
-    meta = build_training_set(warehouse, source, spec, arguments.run_request(args))
-    print(f"training set of {len(meta.protocol.dates)} dates in {warehouse.root}, run {meta.run_id}")
+    meta = build_training_set(warehouse, source, spec, arguments.run_request(args), args.as_of)
+    print(f"training set of {len(meta.protocol.dates)} dates in {warehouse.root}, run {meta.run_id}: {meta.protocol}")
     return DONE
 
 

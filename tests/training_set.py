@@ -9,7 +9,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from model_training.finetuning.config import TrainConfig, load_train_config
-from ulvspark.contract.source import TRAINING_SET_META, Protocol, TrainingSetMeta
+from ulvspark.contract.protocol import Protocol
+from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import QUANTILE_PROBABILITIES, Population

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from ulvspark.contract.config import Strict
+from ulvspark.contract.config import Seed, Strict
+from ulvspark.contract.dates import Days
 
 
 class TreeConfig(Strict):
@@ -21,7 +22,7 @@ class TreeConfig(Strict):
 class CalibrationConfig(Strict):
     """What the calibration is measured on."""
 
-    days: int = Field(ge=1)
+    days: Days
     """The newest label window that has closed, and those that closed less than so many days before it."""
     coverage: float = Field(gt=0, lt=1)
     """The share of users whose spend the interval should hold."""
@@ -34,4 +35,4 @@ class BlendConfig(Strict):
     weight_step: float = Field(gt=0, le=1)
     """Weights are tried at multiples of this."""
     calibration: CalibrationConfig
-    seed: int
+    seed: Seed

@@ -62,6 +62,7 @@ def describe(training_set: TrainingSet, cut_name: str, manifest: Manifest) -> Ev
         as_of=cut.isoformat(),
         closes=meta.protocol.closes(cut).isoformat(),
         horizon_days=meta.protocol.horizon_days,
+        dates=str(meta.protocol),
         training_rows={origin.isoformat(): int(counts[origin]) for origin in meta.protocol.origins_closed_by(cut)},
         users=len(users),
         spenders_share=float((users["spend"] > 0).mean()),

@@ -13,6 +13,8 @@ class EvaluationProtocol:
     closes: str
     """The first date after the label window."""
     horizon_days: int
+    dates: str
+    """All dates of the training set, in words."""
     training_rows: dict[str, int]
     """Rows by origin, of origins whose windows close by the cut."""
     users: int

@@ -74,6 +74,7 @@ def _facts(task: TrainingTask) -> BundleFacts:
         base_model=task.base_name,
         data_versions={**meta.data_versions, "training_set": task.training_set.version},
         training_origins=meta.protocol.origins_closed_by(task.cut),
+        protocol=meta.protocol,
         metrics={},
         seed=config.seed,
         code_version=code_version(),

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from model_training.data.tier_fit import TierFit
 from model_training.evaluation.metrics import METRICS, Metric
-from ulvspark.contract.config import Strict, load_config
+from ulvspark.contract.config import Seed, Strict, load_config
 from ulvspark.contract.heads import HeadName
 from ulvspark.contract.spec import NetworkSpec, TextSpec
 from ulvspark.model.bundle.serving_precision import ServingPrecision
@@ -172,7 +172,7 @@ class TrainConfig(Strict):
     gradient_checkpointing: bool = False
     group_by_length: bool = True
     """Put texts of similar length into a batch, which saves padding."""
-    seed: int = 7
+    seed: Seed = 7
     trackers: tuple[Literal["wandb", "mlflow"], ...] = ()
     """Trackers beside TensorBoard, which is always written."""
 

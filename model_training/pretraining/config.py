@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from model_training.finetuning.config import Optimiser
-from ulvspark.contract.config import Strict
+from ulvspark.contract.config import Seed, Strict
 from ulvspark.contract.spec import TextSpec
 
 
@@ -29,4 +29,4 @@ class PretrainConfig(Strict):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     tf32: bool = True
     gradient_checkpointing: bool = False
-    seed: int = 7
+    seed: Seed = 7

@@ -168,6 +168,7 @@ def _protocol_points(protocol: EvaluationProtocol) -> Iterator[str]:
         f"cut): what they did from {protocol.as_of} until the day before {protocol.closes}."
     )
     yield f"No model has seen what happened on this platform on or after {protocol.as_of}, neither events nor labels."
+    yield f"Dates of the training set: {protocol.dates}."
     yield f"The bundle learned from labels as of {', '.join(protocol.bundle_origins)}."
     if protocol.bundle_platforms > 1:
         yield f"It also learned from the labels of {protocol.bundle_platforms - 1} other platforms."

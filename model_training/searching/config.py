@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from model_training.evaluation.metrics import Metric
-from ulvspark.contract.config import Strict
+from ulvspark.contract.config import Seed, Strict
 
 
 class Choices(Strict):
@@ -40,6 +40,6 @@ class SearchConfig(Strict):
     """Trials that end, those of earlier starts of the search included."""
     startup_trials: int = Field(5, ge=1)
     """The first trials, which are drawn at random and never stopped early."""
-    seed: int = 7
+    seed: Seed = 7
     space: dict[str, Choices | Range] = Field(min_length=1)
     """The values to try, by dotted path in the training configuration."""

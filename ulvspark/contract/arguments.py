@@ -4,7 +4,7 @@ import argparse
 import re
 from dataclasses import dataclass
 
-from ulvspark.contract.config import parse_date
+from ulvspark.contract.dates import parse_date
 from ulvspark.contract.errors import ExpectedError
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}")
@@ -84,6 +84,16 @@ def add_as_of(parser: argparse.ArgumentParser) -> None:
         type=parse_date,
         metavar="DATE",
         help="the date of the scores, as YYYY-MM-DD: they use no event at or after its midnight",
+    )
+
+
+def add_training_as_of(parser: argparse.ArgumentParser) -> None:
+    """``--as-of`` of a training set, parsed to a ``datetime.date``; None where it is not given."""
+    parser.add_argument(
+        "--as-of",
+        type=parse_date,
+        metavar="DATE",
+        help="no label window ends later; rolling dates are counted back from it (default: the newest complete day)",
     )
 
 

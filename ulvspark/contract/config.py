@@ -1,15 +1,22 @@
 """Strict, frozen configuration: YAML in, validated models out, every mistake named at once."""
 
-from collections.abc import Sequence
-from datetime import date
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ulvspark.contract.errors import ExpectedError
+
+LARGEST_NUMBER, DEEPEST, MOST_VALUES = 10**15, 50, 100_000
+"""Bounds of any configuration: beyond them numbers overflow in numpy and Spark, and nesting in Python."""
+
+NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError)
+"""What yaml raises for a text that is not valid: the last three for a tag whose value does not fit it."""
 
 
 class Strict(BaseModel):
@@ -19,6 +26,9 @@ class Strict(BaseModel):
 
 
 C = TypeVar("C", bound=Strict)
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""A seed that every generator of random numbers takes."""
 
 
 def load_config(model: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:
@@ -31,7 +41,11 @@ def load_config(model: type[C], path: str | Path, overrides: Sequence[str] = ())
     content = _read_extended(Path(path))
     for override in overrides:
         _apply_override(content, override)
-    return validate(model, content, str(path))
+    _check_bounds(content, str(path))
+    loaded = validate(model, content, str(path))
+    # Once more, since a text such as "1e30" has become a number only now.
+    _check_bounds(loaded.model_dump(), str(path))
+    return loaded
 
 
 def validate(model: type[C], content: object, where: str) -> C:
@@ -48,6 +62,29 @@ def _mistake(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _check_bounds(content: object, where: str) -> None:
+    values = 0
+    for place, value in islice(_values(content, ()), MOST_VALUES + 1):
+        values += 1
+        if len(place) > DEEPEST:
+            raise ExpectedError(f"{where}: {'.'.join(place[:3])}...: nested more than {DEEPEST} deep; take levels out")
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:  # NaN is not
+            finite = isinstance(value, int) or math.isfinite(value)
+            kind = "a number beyond 10^15" if finite else f"{value}, which is no finite number"
+            raise ExpectedError(f"{where}: {'.'.join(place)}: {kind}; correct it")
+    if values > MOST_VALUES:
+        raise ExpectedError(f"{where}: more than {MOST_VALUES:,} values; give a configuration")
+
+
+def _values(content: object, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every value within ``content``, with the keys that lead to it."""
+    yield place, content
+    if len(place) <= DEEPEST:
+        items = enumerate(content) if isinstance(content, list | tuple) else ()
+        for key, value in content.items() if isinstance(content, dict) else items:
+            yield from _values(value, (*place, str(key)))
 
 
 def _read_extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -86,7 +123,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - YAML holds anything
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+    except RecursionError:
+        raise ExpectedError(f"{where}: nested more than {DEEPEST} deep; take levels out") from None
+    except NO_YAML as error:
         raise ExpectedError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -101,11 +140,3 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
             raise ExpectedError(f"override {override!r}: {parent} holds no keys")
         content = nested
     content[last] = _parse(value, f"override {override!r}")
-
-
-def parse_date(text: str) -> date:
-    """An ISO date from the command line. Raises ExpectedError."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ExpectedError(f"{text!r} is not a date; write it as YYYY-MM-DD") from None

@@ -1,12 +1,12 @@
 """A source: where a company's tables are, how they map to the contract, and the dates for training and testing."""
 
-from datetime import date, timedelta
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.protocol import AnyProtocol, Protocol
 from ulvspark.contract.spec import HistorySpec
 
 
@@ -61,39 +61,6 @@ class TableMapping(Strict):
         return name if name is None else _known_time_zone(name)
 
 
-class Protocol(Strict):
-    """Dates of training and testing. A label window is [as_of, as_of + horizon_days)."""
-
-    horizon_days: int = Field(ge=1)
-    training_origins: tuple[date, ...] = Field(min_length=1)
-    validation_cut: date
-    """Models are chosen on users as of this date."""
-    test_cut: date
-    """The final report is on users as of this date; nothing is chosen on it."""
-
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if self.closes(self.validation_cut) > self.test_cut:
-            raise ValueError("the label window of validation_cut must close by test_cut")
-        if not self.origins_closed_by(self.validation_cut):
-            raise ValueError("no training origin's label window closes by validation_cut")
-        return self
-
-    def closes(self, as_of: date) -> date:
-        """The first date after the label window of ``as_of``."""
-        return as_of + timedelta(days=self.horizon_days)
-
-    def origins_closed_by(self, cut: date) -> tuple[date, ...]:
-        """Training origins, and the validation cut, whose label windows had closed by ``cut``."""
-        origins = {*self.training_origins, self.validation_cut}
-        return tuple(sorted(origin for origin in origins if self.closes(origin) <= cut))
-
-    @property
-    def dates(self) -> tuple[date, ...]:
-        """Every date that a training set needs rows for."""
-        return tuple(sorted({*self.training_origins, self.validation_cut, self.test_cut}))
-
-
 class SourceConfig(Strict):
     """The YAML of a source (``conf/sources/*.yaml``)."""
 
@@ -104,7 +71,8 @@ class SourceConfig(Strict):
     events: tuple[TableMapping, ...] = Field(min_length=1)
     products: TableMapping | None = None
     users: TableMapping | None = None
-    protocol: Protocol
+    protocol: AnyProtocol | None = None
+    """For training alone."""
 
     @field_validator("time_zone")
     @classmethod
@@ -126,6 +94,7 @@ class TrainingSetMeta(Strict):
     numbers_version: int
     """``ulvspark.history.numbers.NUMBERS_VERSION`` of the code that computed them."""
     protocol: Protocol
+    """The dates of its rows; rolling ones as they were when it was made."""
     currency: str
     time_zone: str
     data_versions: dict[str, int]

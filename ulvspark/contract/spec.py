@@ -9,13 +9,14 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.dates import Days
 from ulvspark.contract.heads import DEFAULT_HEADS, HeadName
 
 
 class HistorySpec(Strict):
     """What is computed of a user as of a date."""
 
-    windows_days: tuple[int, ...] = (30, 91, 183, 365)
+    windows_days: tuple[Days, ...] = (30, 91, 183, 365)
     """Net spend and orders are counted over each of these numbers of days before the date."""
     recent_events: int = Field(32, ge=1)
     """How many of the newest events the network may read."""
@@ -23,8 +24,8 @@ class HistorySpec(Strict):
     @field_validator("windows_days")
     @classmethod
     def _rising(cls, days: tuple[int, ...]) -> tuple[int, ...]:
-        if not days or days[0] < 1 or any(low >= high for low, high in pairwise(days)):
-            raise ValueError("give one or more numbers of days above 0, rising strictly")
+        if not days or any(low >= high for low, high in pairwise(days)):
+            raise ValueError("give one or more numbers of days, rising strictly")
         return days
 
     @property

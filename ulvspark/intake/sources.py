@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,24 +12,15 @@ from pathlib import Path
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import ReadFrom, SourceConfig, TableMapping
-from ulvspark.intake import mapping as maps
-from ulvspark.intake.identity import content_hash, mark_superseded, settle_identity
+from ulvspark.intake.checked_rows import Tables, checked_rows, count_outcomes, good_rows
+from ulvspark.intake.columns.targets import EVENTS_TARGET, PRODUCTS_TARGET, USERS_TARGET
+from ulvspark.intake.mapping import complete_events
 from ulvspark.intake.price_stamps import PRICE_STAMPS
-from ulvspark.intake.quarantine import (
-    PRODUCT_RULES,
-    USER_RULES,
-    Rules,
-    event_rules,
-    first_reason,
-    is_quarantined,
-    quarantine_rows,
-)
+from ulvspark.intake.quarantine import PRODUCT_RULES, USER_RULES, event_rules, quarantine_rows
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -61,19 +52,20 @@ def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clo
     ``clock`` (with a time zone) is the time of the load; events after it are quarantined. Raises ExpectedError for a
     source table or column that is missing, and for a type that cannot be converted.
     """
-    check = partial(_checked, spark, source_root, source.time_zone)
-    complete = partial(maps.complete_events, time_zone=source.time_zone, clock=clock)
-    events = check(source.events, maps.EVENTS_TARGET, event_rules(source.currency), complete)
-    products = check(_as_tuple(source.products), maps.PRODUCTS_TARGET, PRODUCT_RULES)
-    users = check(_as_tuple(source.users), maps.USERS_TARGET, USER_RULES)
+    tables = partial(_read_tables, spark, source_root)
+    check = partial(checked_rows, spark, source.time_zone)
+    complete = partial(complete_events, time_zone=source.time_zone, clock=clock)
+    events = check(tables(source.events, schema.EVENTS), EVENTS_TARGET, event_rules(source.currency), complete)
+    products = check(tables(_as_tuple(source.products), schema.PRODUCTS), PRODUCTS_TARGET, PRODUCT_RULES)
+    users = check(tables(_as_tuple(source.users), schema.USERS), USERS_TARGET, USER_RULES)
     checked = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
     bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in checked.items()]
     return Mapped(
-        _good(events).select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
-        _good(products).withColumnRenamed("content_hash", "text_hash").select(*schema.PRODUCTS.names),
-        _good(users).select(*schema.USERS.names),
+        good_rows(events).select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
+        good_rows(products).withColumnRenamed("content_hash", "text_hash").select(*schema.PRODUCTS.names),
+        good_rows(users).select(*schema.USERS.names),
         reduce(DataFrame.union, bad),
-        reduce(DataFrame.union, [_outcomes(frame, name) for name, frame in checked.items()]),
+        reduce(DataFrame.union, [count_outcomes(frame, name) for name, frame in checked.items()]),
         tuple(checked.values()),
     )
 
@@ -82,61 +74,10 @@ def _as_tuple(mapping: TableMapping | None) -> tuple[TableMapping, ...]:
     return () if mapping is None else (mapping,)
 
 
-def _good(checked: DataFrame) -> DataFrame:
-    return checked.where(F.col("outcome").isNull())
-
-
-def _outcomes(checked: DataFrame, target: str) -> DataFrame:
-    return checked.groupBy(F.lit(target).alias("target"), "outcome").agg(F.count("*").alias("rows"))
-
-
-def _checked(
-    spark: SparkSession,
-    source_root: str,
-    time_zone: str,
-    mappings: Sequence[TableMapping],
-    target: maps.Target,
-    rules: Rules,
-    complete: Callable[[DataFrame], DataFrame] = lambda mapped: mapped,
-) -> DataFrame:
-    """All rows of a contract table, with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``; cached."""
-    (key,) = target.table.key
-    rows = [] if mappings else [_no_rows(spark, target)]
-    for mapping in mappings:
-        mapped = maps.map_table(read_table(spark, mapping, source_root, target.table.name), mapping, target, time_zone)
-        rows.append(_with_outcome(complete(mapped), mapping, target, rules, alone=len(mappings) == 1))
-    settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows), key)
-    source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
-    # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows.
-    return settled.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
-
-
-def _no_rows(spark: SparkSession, target: maps.Target) -> DataFrame:
-    """A frame without rows, so that a table which the source lacks is handled like any other."""
-    made = "content_hash STRING, outcome STRING, source_table STRING, source_row STRING"
-    columns = ", ".join(f"{name} {kind}" for name, kind in target.columns.items())
-    return spark.createDataFrame([], f"{columns}, {made}")
-
-
-def _with_outcome(
-    mapped: DataFrame, mapping: TableMapping, target: maps.Target, rules: Rules, alone: bool
-) -> DataFrame:
-    """The rows of one source table with ``outcome``; ``alone`` says that no other table has rows for the target."""
-    (key,) = target.table.key
-    content = [name for name in target.table.names if name in target.columns and name != key]
-    judged = mapped.withColumns({"outcome": first_reason(rules), "content_hash": content_hash(mapped, content)})
-    # Whole source rows are written only where they may still be needed, since most rows are good.
-    settled = mapping.latest_by is not None and alone
-    may_contradict = F.lit(False) if settled else F.col(key).isNotNull()
-    source_row = F.to_json("source_row", {"ignoreNullFields": "false"})
-    kept = judged.withColumns(
-        {
-            "source_table": F.lit(mapping.read.name),
-            "source_row": F.when(F.col("outcome").isNotNull() | may_contradict, source_row),
-        }
-    )
-    kept = kept if mapping.latest_by is None else mark_superseded(kept, key)
-    return kept.drop("unparsable", "latest")
+def _read_tables(
+    spark: SparkSession, source_root: str, mappings: Sequence[TableMapping], target: schema.Table
+) -> Tables:
+    return [(mapping, read_table(spark, mapping, source_root, target.name)) for mapping in mappings]
 
 
 def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, target: str) -> DataFrame:

@@ -1,6 +1,7 @@
 """Build the training set: behaviour as of each date of the protocol, and what users did in the window after it."""
 
-from datetime import date, timedelta
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -9,7 +10,8 @@ from pyspark.sql import functions as F
 from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TRAINING_SET_META, Protocol, SourceConfig, TrainingSetMeta
+from ulvspark.contract.protocol import AnyProtocol, EventDays, training_dates
+from ulvspark.contract.source import TRAINING_SET_META, SourceConfig, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
@@ -27,11 +29,12 @@ JOB = "build_training_set"
 
 
 def build_training_set(
-    warehouse: Warehouse, source: SourceConfig, spec: HistorySpec, request: RunRequest
+    warehouse: Warehouse, source: SourceConfig, spec: HistorySpec, request: RunRequest, as_of: date | None = None
 ) -> TrainingSetMeta:
     """Write ``training_set`` (replaced as a whole) and, for each date, a row of ``populations`` under the same run id.
 
-    Raises ExpectedError when a date's label window reaches beyond the data, or the warehouse holds another source.
+    No label window ends after ``as_of``, from which rolling dates are counted back. Raises ExpectedError when the
+    source has no protocol, a date's label window reaches beyond the data, or the warehouse holds another source.
     """
     settings = warehouse.settings()
     with (
@@ -41,22 +44,24 @@ def build_training_set(
         _check_settings(warehouse, settings, source)
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
-        _check_windows_closed(source.protocol, inputs.read(schema.EVENTS), settings.time_zone)
+        events = _event_days(inputs.read(schema.EVENTS), settings.time_zone)
+        today = datetime.now(ZoneInfo(settings.time_zone)).date()
+        protocol = training_dates(_protocol(source), events, today, as_of)
         meta = TrainingSetMeta(
             run_id=run.run_id,
             history_spec=spec,
             numbers=spec.numbers,
             numbers_version=NUMBERS_VERSION,
-            protocol=source.protocol,
+            protocol=protocol,
             currency=settings.currency,
             time_zone=settings.time_zone,
             data_versions=dict(inputs.versions),
         )
 
         staged, populations = staging.table(schema.TRAINING_SET), []
-        for as_of in source.protocol.dates:
-            with run.step(f"as of {as_of}") as step:
-                populations.append(_stage_date(inputs, as_of, meta, staged, step))
+        for day in protocol.dates:
+            with run.step(f"as of {day}") as step:
+                populations.append(_stage_date(inputs, day, meta, staged, step))
 
         with run.step("publish"):
             # Populations first: a training set never stands without them.
@@ -77,17 +82,21 @@ def _check_settings(warehouse: Warehouse, settings: WarehouseSettings, source: S
         )
 
 
-def _check_windows_closed(protocol: Protocol, events: DataFrame, time_zone: str) -> None:
-    """The day of the newest event counts as complete: a window may end with it."""
-    [(last_day,)] = events.agg(F.date_from_unix_date(F.max(local_day("event_time", time_zone)))).collect()
-    if last_day is None:
+def _protocol(source: SourceConfig) -> AnyProtocol:
+    if source.protocol is None:
+        raise ExpectedError(
+            f"source {source.name} has no protocol, which says on which dates to train; add one to its YAML, such as "
+            "protocol: {horizon_days: 91, origin_every_days: 30, origins: 6}"
+        )
+    return source.protocol
+
+
+def _event_days(events: DataFrame, time_zone: str) -> EventDays:
+    day = local_day("event_time", time_zone)
+    [(first, last)] = events.agg(F.date_from_unix_date(F.min(day)), F.date_from_unix_date(F.max(day))).collect()
+    if last is None:
         raise ExpectedError("the table events is empty; load a source first")
-    for as_of in protocol.dates:
-        if protocol.closes(as_of) > last_day + timedelta(days=1):
-            raise ExpectedError(
-                f"the {protocol.horizon_days} days from {as_of} reach to {protocol.closes(as_of)}, but the data end on "
-                f"{last_day}; move the date or shorten the horizon in the source's protocol"
-            )
+    return EventDays(first, last)
 
 
 def _stage_date(inputs: PinnedTables, as_of: date, meta: TrainingSetMeta, staged: str, step: Step) -> Population:

@@ -4,7 +4,8 @@ from datetime import date
 
 from pydantic import Field
 
-from ulvspark.contract.config import Strict
+from ulvspark.contract.config import Seed, Strict
+from ulvspark.contract.dates import Day, Days
 
 
 class SimulationConfig(Strict):
@@ -12,9 +13,9 @@ class SimulationConfig(Strict):
 
     users: int = Field(1000, ge=1)
     products: int = Field(500, ge=100)
-    start: date = date(2023, 1, 1)
-    days: int = Field(730, ge=60)
-    seed: int = 7
+    start: Day = date(2023, 1, 1)
+    days: Days = Field(730, ge=60)
+    seed: Seed = 7
     visits_per_day: float = Field(0.04, gt=0)
     """Median visits a day of a user who has not left."""
     hazard_per_day: float = Field(0.002, gt=0)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from pydantic import Field
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract.config import Strict
+from ulvspark.contract.dates import Days
 from ulvspark.contract.schema import Table
 from ulvspark.warehouse.tables import Warehouse
 
@@ -20,7 +20,7 @@ LARGEST_SIZE = 2
 class RetentionConfig(Strict):
     """How long vectors are kept."""
 
-    stale_encoder_days: int = Field(ge=1)
+    stale_encoder_days: Days
     """The vectors of an encoder version are removed when none was added for this many days."""
 
 

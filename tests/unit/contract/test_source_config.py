@@ -6,6 +6,7 @@ import pytest
 
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.protocol import Protocol
 from ulvspark.contract.source import ReadFrom, SourceConfig
 from ulvspark.intake.sources import reader_options
 
@@ -17,6 +18,7 @@ def test_a_shipped_source_loads_and_its_windows_do_not_overlap_the_test(path):
     source = load_config(SourceConfig, path)
     protocol = source.protocol
     assert source.name == path.stem
+    assert isinstance(protocol, Protocol)
     assert protocol.origins_closed_by(protocol.test_cut) == tuple(
         sorted({*protocol.training_origins, protocol.validation_cut})
     )

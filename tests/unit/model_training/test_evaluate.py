@@ -91,6 +91,7 @@ def test_one_command_writes_a_report_that_holds_everything_and_loads_nothing(war
     price = text[text.index("## Price sensitivity (an association)") : text.index("## Compared with the baselines")]
     for model in (BUNDLE, "past share below reference price", "past discount share", LIGHTGBM):
         assert f"| {model} |" in price
+    assert f"Dates of the training set: {training_set.PROTOCOL}." in text
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import', page)
     assert loaded
     assert all(src.startswith(("data:image/svg+xml;base64,", "#")) for src, _ in loaded)

@@ -49,6 +49,7 @@ def test_the_command_publishes_what_it_measured(tmp_path, training_warehouse, ti
     assert manifest.config["base"] == str(tiny_bert)
     assert manifest.data_versions == {**training_set.META.data_versions, "training_set": 1}
     assert max(manifest.training_origins) == training_set.PROTOCOL.validation_cut
+    assert f"\nDates of its training set: {training_set.PROTOCOL}.\n" in (folder / "README.md").read_text()
     found = evaluate_bundle(folder, *rows_at(training_warehouse, training_set.PROTOCOL.test_cut))
     assert report.metrics == pytest.approx(found)
     assert {f"test_{name}" for name in found} | {f"untuned_test_{name}" for name in found} == set(manifest.metrics)

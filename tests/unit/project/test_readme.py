@@ -6,6 +6,7 @@ import yaml
 
 from tests.unit.project.pages import PAGES, README, ROOT, blocks, links, name_of
 from ulvspark.contract.config import validate
+from ulvspark.contract.protocol import RollingProtocol
 from ulvspark.contract.source import SourceConfig
 
 MAXIMUM_LINES = 200
@@ -20,10 +21,10 @@ def test_it_links_every_other_page():
     assert {name_of(page) for page in PAGES if page != README} <= linked
 
 
-def test_the_example_mapping_has_origins_to_learn_from():
+def test_the_example_mapping_has_dates_to_train_on_that_roll():
     (example,) = blocks(README, "yaml")
     source = validate(SourceConfig, yaml.safe_load(example), "README.md")
-    assert source.protocol.origins_closed_by(source.protocol.validation_cut)
+    assert isinstance(source.protocol, RollingProtocol)
 
 
 def tree() -> list[Path]:

@@ -10,7 +10,7 @@ Predicts for every user of an e-commerce platform, over the next {horizon} days:
 
 ## Data
 Events, products and users at table versions {versions}. Amounts in {currency}, dates in {time_zone}.
-Training origins: {origins}. The labels of each are what followed within {horizon} days.
+Learned from labels as of {origins}: what followed within {horizon} days.{dates}
 
 ## Model
 Reads {reads}, served in {precision}. Seed {seed}, code {code}.
@@ -49,6 +49,7 @@ def model_card(facts: BundleFacts) -> str:
         currency=facts.currency,
         time_zone=facts.time_zone,
         origins=", ".join(origin.isoformat() for origin in facts.training_origins),
+        dates="" if facts.protocol is None else f"\nDates of its training set: {facts.protocol}.",
         reads=" and ".join(part for part in (text, numbers) if part),
         precision=facts.precision,
         seed=facts.seed,

@@ -10,6 +10,7 @@ from pydantic import FiniteFloat, field_validator
 
 from ulvspark.contract.config import Strict, validate
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.protocol import Protocol
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, TextSpec, TierSpec
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.model.bundle.checksums import checksums, digest
@@ -49,6 +50,9 @@ class BundleFacts(Strict):
     data_versions: dict[str, int]
     """Version of each Delta table that was read."""
     training_origins: tuple[date, ...]
+    """Dates whose labels it learned from."""
+    protocol: Protocol | None = None
+    """All dates of its training set."""
     metrics: dict[str, FiniteFloat]
     seed: int
     code_version: str
