@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ulvspark.contract.scratch import keep, scratch_folder
+from ulvspark.contract.storage.scratch import keep, scratch_folder
 
 logger = logging.getLogger(__name__)
 

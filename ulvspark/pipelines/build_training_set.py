@@ -66,7 +66,9 @@ def build_training_set(
         with run.step("publish"):
             # Populations first: a training set never stands without them.
             rows = [population.to_row(run.run_id) for population in populations]
-            run.versions_written[schema.POPULATIONS.name] = append_logged(warehouse, run, schema.POPULATIONS, rows)
+            run.versions_written[schema.POPULATIONS.name] = append_logged(
+                warehouse, run.run_id, schema.POPULATIONS, rows
+            )
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(
                 warehouse.read(staged), schema.TRAINING_SET, properties, partition_by=("as_of_date",)

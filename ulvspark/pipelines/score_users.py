@@ -92,7 +92,9 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         with run.step("population"):
             population = behaviour.measure_population(everyone, manifest.history)
             rows = [population.to_row(run.run_id)]
-            run.versions_written[schema.POPULATIONS.name] = append_logged(warehouse, run, schema.POPULATIONS, rows)
+            run.versions_written[schema.POPULATIONS.name] = append_logged(
+                warehouse, run.run_id, schema.POPULATIONS, rows
+            )
 
         # BERT reads the texts that no night has read yet (unit `event`).
         text_cache = None

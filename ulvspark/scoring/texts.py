@@ -11,7 +11,7 @@ from pyspark import Accumulator, SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.contract.scratch import scratch_folder
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.rows import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text

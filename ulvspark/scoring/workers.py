@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pyspark import Accumulator, SparkContext, SparkFiles, TaskContext
 
-from ulvspark.contract.scratch import scratch_folder
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.model.bundle.bundle import load_opened
 from ulvspark.model.bundle.files import BundleFiles, open_bundle
 from ulvspark.model.bundle.loading import load_event_encoder, load_scorer

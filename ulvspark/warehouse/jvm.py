@@ -11,7 +11,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
 from ulvspark.contract.errors import ExpectedError, name_in_bug_reports
-from ulvspark.contract.scratch import keep, scratch_folder
+from ulvspark.contract.storage.scratch import keep, scratch_folder
 
 DELTA_VERSION = "4.4.0"
 UNITY_CATALOG_VERSION = "0.6.0"

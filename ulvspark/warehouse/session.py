@@ -11,7 +11,7 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.scratch import scratch_folder
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.warehouse.fit_to_size import SMALL_DATA_SETTINGS, is_small
 from ulvspark.warehouse.jvm import delta_settings, start_spark
 from ulvspark.warehouse.outages import S3A_SETTINGS

@@ -42,7 +42,7 @@ def test_a_run_has_a_row_from_its_start_and_however_it_ends(warehouse):
         run.warn("the cellar is damp")
     for run_id, (error, _, _, _) in ENDINGS.items():
         with (
-            contextlib.suppress(type(error)),
+            suppress(type(error)),
             a_run(warehouse, run_id) as run,
             run.step("read"),
         ):

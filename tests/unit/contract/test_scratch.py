@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROGRAM = """
 import sys, tempfile
-from ulvspark.contract.scratch import keep, scratch_folder
+from ulvspark.contract.storage.scratch import keep, scratch_folder
 
 folder = scratch_folder()
 assert folder == scratch_folder()

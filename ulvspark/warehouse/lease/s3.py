@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ulvspark.contract.s3 import connect, put_if, s3_errors_explained
+from ulvspark.contract.storage.s3 import connect, put_if, s3_errors_explained
 from ulvspark.warehouse.lease.folder import FOLDER
 from ulvspark.warehouse.lease.record import Record
 

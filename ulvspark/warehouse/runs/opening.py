@@ -38,9 +38,9 @@ def open_run(
             yield run
 
 
-def append_logged(warehouse: Warehouse, run: RunLog, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+def append_logged(warehouse: Warehouse, run_id: str, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Add rows to a table that all jobs append to; returns its new version."""
-    with log_held(warehouse, run.run_id):
+    with log_held(warehouse, run_id):
         return warehouse.append_rows(table, rows)
 
 
