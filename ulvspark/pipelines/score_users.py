@@ -139,7 +139,7 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         with run.step("gates"):
             before = night_before(previous_scores.read(schema.SCORES_HISTORY), as_of)
             newest_event = _newest_event(inputs.read(schema.EVENTS), as_of, settings.time_zone, config.gates)
-            failed = failed_gates(figures(scores), before, newest_event, config.gates)
+            failed = failed_gates(figures(scores, as_of), before, newest_event, config.gates)
             _refuse_or_accept(run, verified.failures, failed, accept_change)
         with run.step("migration") as step:
             migration = migrate(scores, previous)

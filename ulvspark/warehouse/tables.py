@@ -41,7 +41,7 @@ FOR_EVERY_READER = {
 }
 """Properties that keep a table at Delta's reader version 1, whatever the cluster's defaults are for new tables."""
 
-FORMAT_VERSION = "2"
+FORMAT_VERSION = "3"
 """Raised when tables change so that this code cannot read what an older version loaded."""
 
 FORMAT = "ulvspark.format_version"

@@ -56,11 +56,10 @@ class NightFigures:
         return self.tiers.get(tier, 0) / max(self.scored, 1)
 
 
-def figures(scores: DataFrame) -> NightFigures:
-    """The figures of the scores of one date, of which there is at least one."""
+def figures(scores: DataFrame, as_of: date) -> NightFigures:
+    """The figures of ``scores``, which are those of ``as_of``."""
     scored = F.col("status") == schema.STATUS_SCORED
     by_tier = scores.groupBy("ulv_tier").agg(
-        F.max("as_of_date").alias("as_of"),
         F.max("model_version").alias("model_version"),
         F.max("horizon_days").alias("horizon_days"),
         F.count("*").alias("users"),
@@ -70,9 +69,9 @@ def figures(scores: DataFrame) -> NightFigures:
     rows = by_tier.collect()
     totals = [row.value for row in rows if row.value is not None]
     return NightFigures(
-        as_of=rows[0].as_of,
-        model_version=max(row.model_version for row in rows),
-        horizon_days=rows[0].horizon_days,
+        as_of=as_of,
+        model_version=max((row.model_version for row in rows), default=""),
+        horizon_days=max((row.horizon_days for row in rows), default=0),
         users=sum(row.users for row in rows),
         scored=sum(row.scored for row in rows),
         tiers={row.ulv_tier: row.users for row in rows if row.ulv_tier is not None},
@@ -84,7 +83,7 @@ def night_before(history: DataFrame, as_of: date) -> NightFigures | None:
     """The figures of the latest date before ``as_of`` in ``history``; None for a first night."""
     before = history.where(F.col("as_of_date") < F.lit(as_of))
     [(latest,)] = before.agg(F.max("as_of_date")).collect()
-    return None if latest is None else figures(before.where(F.col("as_of_date") == F.lit(latest)))
+    return None if latest is None else figures(before.where(F.col("as_of_date") == F.lit(latest)), latest)
 
 
 def failed_gates(
