@@ -17,13 +17,16 @@ import boto3
 from tests import s3_server
 from tests.contention.cases import NIGHT, Case, Shop, cases, scored, statuses, write_score_config
 from tests.contention.processes import Ended, ended, kill_when, run_together, start
+from tests.contention.week import week
 from tests.spark import shop
-from tests.spark.pipelines.test_score_users import ANY_NIGHT, ANY_SHARES, ROOT, publish
+from tests.spark.pipelines.test_score_users import ANY_CHANGE, ANY_NIGHT, ANY_SHARES, ROOT, publish
 from ulvspark.contract.config import load_config
 from ulvspark.contract.spec import NetworkSpec
 from ulvspark.pipelines.score_users import ScoreConfig
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
+
+USERS_MAY_CHANGE = ANY_CHANGE | {"users": 0.2}
 
 KILLED = "a night beside one that was killed"
 
@@ -32,11 +35,15 @@ def main() -> int:
     """Run the cases; returns how many went wrong."""
     parser = argparse.ArgumentParser(prog="tests.contention", description=__doc__)
     parser.add_argument("--s3", action="store_true", help="the warehouse is on an S3-compatible store")
+    parser.add_argument("--week", action="store_true", help="a week of nights instead, and its ulv_runs")
     parser.add_argument("words", nargs="*", help="run the cases alone whose names hold all of these")
     args = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="contention-") as scratch, _place(Path(scratch), args.s3) as (root, given):
-        made, warehouse = _made(Path(scratch), root)
+        made, warehouse = _made(Path(scratch), root, ANY_NIGHT | ({"change": USERS_MAY_CHANGE} if args.week else {}))
+        if args.week:
+            sys.stdout.write(week(made, warehouse, given) + "\n")
+            return 0
         for case in cases(made):
             if all(word in case.name for word in args.words):
                 wrong += _report(case, warehouse, run_together(case.programs, given))
@@ -61,13 +68,13 @@ def _place(folder: Path, on_s3: bool) -> Iterator[tuple[str, Mapping[str, str]]]
         yield "s3a://lake/ulv", environment
 
 
-def _made(folder: Path, root: str) -> tuple[Shop, Warehouse]:
+def _made(folder: Path, root: str, gates: Mapping[str, object]) -> tuple[Shop, Warehouse]:
     """A shop that was scored once."""
     warehouse = Warehouse(get_session("contention", root, reads=[]), root)
     shop.fill(warehouse)
     models = publish(folder / "models", NetworkSpec(hidden_size=8, use_text=False), "champion")
     shipped = load_config(ScoreConfig, ROOT / "conf/score.yaml").model_dump()
-    config = write_score_config(folder / "score.yaml", shipped | {"verification": ANY_SHARES, "gates": ANY_NIGHT})
+    config = write_score_config(folder / "score.yaml", shipped | {"verification": ANY_SHARES, "gates": gates})
     return Shop(root, models, config, folder), warehouse
 
 
