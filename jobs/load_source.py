@@ -52,7 +52,8 @@ def _clock(text: str | None) -> datetime:
 
 def _text(report: LoadReport) -> str:
     table = report.rows.map("{:,}".format).to_string(col_space=12)
-    return "\n".join([table, *(f"  {reason}: {number:,}" for reason, number in report.quarantined.items())])
+    reasons = [f"  {reason}: {number:,}" for reason, number in report.quarantined.items()]
+    return "\n".join([table, *reasons, *report.warnings])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The tables: names, columns, keys, and types as strings of Spark's DDL."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ulvspark.contract.heads import HEADS
 
@@ -53,6 +53,10 @@ class Table:
     @property
     def required(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns if column.required)
+
+    def only(self, *names: str) -> "Table":
+        """The same table with only these columns: those that a job reads."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name in names))
 
     @property
     def ddl(self) -> str:

@@ -7,6 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
 from ulvspark.contract.protocol import AnyProtocol, Protocol
+from ulvspark.contract.sources.limits import Limits
+from ulvspark.contract.sources.values import MISSING_WORDS, IdForm, Text, WithValues
 from ulvspark.contract.spec import HistorySpec
 
 
@@ -40,11 +42,10 @@ class ReadFrom(Strict):
         return self.path or self.table or ""
 
 
-class TableMapping(Strict):
+class TableMapping(WithValues):
     """How a source table becomes a contract table: an SQL expression for each contract column."""
 
     read: ReadFrom
-    columns: dict[str, str]
     filter: str | None = None
     """SQL condition; rows for which it is not true are left out and not counted."""
     latest_by: str | None = None
@@ -71,6 +72,10 @@ class SourceConfig(Strict):
     events: tuple[TableMapping, ...] = Field(min_length=1)
     products: TableMapping | None = None
     users: TableMapping | None = None
+    missing_words: tuple[Text, ...] = MISSING_WORDS
+    """Text that stands for no value in ids, event types, times, money and currencies; in upper and lower case alike."""
+    ids: IdForm = IdForm()
+    limits: Limits = Limits()
     protocol: AnyProtocol | None = None
     """For training alone."""
 
@@ -78,6 +83,13 @@ class SourceConfig(Strict):
     @classmethod
     def _zone(cls, name: str) -> str:
         return _known_time_zone(name)
+
+    @property
+    def source_tables(self) -> tuple[tuple[str, str], ...]:
+        """The contract table and the name of each source table, once where several mappings read it."""
+        mappings = {"events": self.events, "products": (self.products,), "users": (self.users,)}
+        pairs = [(target, each.read.name) for target, given in mappings.items() for each in given if each is not None]
+        return tuple(dict.fromkeys(pairs))
 
 
 TRAINING_SET_META = "ulvspark.training_set"

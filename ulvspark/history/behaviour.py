@@ -39,9 +39,10 @@ def build(
 ) -> DataFrame:
     """One row for everyone in ``users`` or with an event before ``as_of`` (local midnight in ``time_zone``).
 
-    Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), history (HISTORY_TYPE),
-    history_hash (SHA-256 of what the history holds), then ``spec.numbers`` as DOUBLE, null = unknown. Without an
-    event before ``as_of`` history, hash and all numbers are null. Titles, categories and profile are those of today.
+    Columns: user_id, as_of_date DATE, eligible BOOLEAN (a purchase before ``as_of``), exact BOOLEAN (whether sums of
+    money and quantities fit), history (HISTORY_TYPE), history_hash (SHA-256 of what the history holds), then
+    ``spec.numbers`` as DOUBLE, null = unknown. Without an event before ``as_of``, and of a user who is not exact and
+    therefore not eligible, history, hash and all numbers are null. Titles, categories and profile are those of today.
 
     Events and users are shuffled once, together, so that each user's rows are side by side; arrays then hold a few
     thousand users at a time, each with all events. The catalogue joins by broadcast where it is small enough.
@@ -77,7 +78,7 @@ def _summarised(
     frame: DataFrame, summarise: Callable[[Batches], Batches], as_of: date, spec: HistorySpec, recent_events: str
 ) -> DataFrame:
     numbers = ", ".join(f"{name} DOUBLE" for name in spec.numbers)
-    columns = f"user_id STRING, eligible BOOLEAN, {recent_events}, history_hash STRING, {numbers}"
+    columns = f"user_id STRING, eligible BOOLEAN, exact BOOLEAN, {recent_events}, history_hash STRING, {numbers}"
     built = frame.mapInArrow(summarise, columns)
     return built.select("user_id", F.lit(as_of).alias("as_of_date"), *built.columns[1:])
 

@@ -51,6 +51,6 @@ def _share(part: Column, whole: Column) -> Column:
 
 def training_rows(behaviour: DataFrame, labels: DataFrame) -> DataFrame:
     """Eligible users of ``behaviour`` with their labels; without an event in the window they spent 0 and churned."""
-    joined = behaviour.where("eligible").drop("eligible").join(labels, "user_id", "left")
+    joined = behaviour.where("eligible").drop("eligible", "exact").join(labels, "user_id", "left")
     without_event = {"spend": F.lit(0.0), "churned": F.lit(1), "orders_in_horizon": F.lit(0)}
     return joined.withColumns({name: F.coalesce(name, value) for name, value in without_event.items()})

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.history.numbers import numbers
+from ulvspark.history.numbers import numbers, sums_are_exact
 from ulvspark.history.packing import unpack
 from ulvspark.history.recent_events import hashes, histories, recent_events, records, sequences, text_keys
 from ulvspark.history.timelines import UNKNOWN, Ints, Timelines, day_number, from_arrow, newest_first
@@ -70,8 +70,8 @@ class Catalogue:
 def summarise_rows(rows: pa.RecordBatch, as_of: date, spec: HistorySpec) -> pa.RecordBatch:
     """From ``ROWS`` of whole users, with events before ``as_of`` alone, in any order, to one row a user.
 
-    Columns: user_id, eligible, history (``schema.HISTORY_TYPE``), history_hash, ``spec.numbers``; null = unknown.
-    Users come in the order of their first rows.
+    Columns: user_id, eligible, exact, history (``schema.HISTORY_TYPE``), history_hash, ``spec.numbers``; null =
+    unknown, as everything is of a user whose sums are not ``exact``. Users come in the order of their first rows.
     """
     timelines = Timelines.from_rows(newest_first(rows))
     recent = recent_events(timelines, spec.recent_events)
@@ -82,8 +82,8 @@ def summarise_rows(rows: pa.RecordBatch, as_of: date, spec: HistorySpec) -> pa.R
 def summarise_timelines(rows: pa.RecordBatch, catalogue: Catalogue, as_of: date, spec: HistorySpec) -> pa.RecordBatch:
     """From rows of ``schema.TIMELINES`` to one row for each user who is known or has an event before ``as_of``.
 
-    Columns: user_id, eligible, sequence (``recent_events.RECORD`` by record), text_keys (of the events' own texts),
-    history_hash, ``spec.numbers``; null = unknown.
+    Columns: user_id, eligible, exact, sequence (``recent_events.RECORD`` by record), text_keys (of the events' own
+    texts), history_hash, ``spec.numbers``; null = unknown, as everything is of a user whose sums are not ``exact``.
     """
     timelines = unpack(rows).before(day_number(as_of))
     timelines = replace(timelines, events=timelines.events | catalogue.look_up(timelines.events["product"]))
@@ -96,12 +96,20 @@ def summarise_timelines(rows: pa.RecordBatch, catalogue: Catalogue, as_of: date,
     }
     summary = _summary(timelines, columns, as_of, spec)
     # Drop users first seen on or after as_of.
-    return summary.filter(pc.or_(timelines.users.column("known"), summary.column("history_hash").is_valid()))
+    return summary.filter(pc.or_(timelines.users.column("known"), pa.array(timelines.lengths > 0)))
 
 
 def _summary(timelines: Timelines, columns: Mapping[str, pa.Array], as_of: date, spec: HistorySpec) -> pa.RecordBatch:
-    values = numbers(timelines, spec, as_of)
-    users = {"user_id": timelines.users.column("user_id"), "eligible": pa.array(values["orders"] > 0)}
+    exact, values = sums_are_exact(timelines), numbers(timelines, spec, as_of)
+    values = {name: np.where(exact, each, np.nan) for name, each in values.items()}
+    users = {
+        "user_id": timelines.users.column("user_id"),
+        "eligible": pa.array(values["orders"] > 0),
+        "exact": pa.array(exact),
+    }
+    if not exact.all():
+        places = pa.array(np.arange(len(exact)), mask=~exact)
+        columns = {name: column.take(places) for name, column in columns.items()}
     return pa.record_batch(
         {**users, **columns, **{name: pa.array(each, from_pandas=True) for name, each in values.items()}}
     )

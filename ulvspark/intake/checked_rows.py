@@ -7,10 +7,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from ulvspark.contract.source import TableMapping
+from ulvspark.contract.source import SourceConfig, TableMapping
 from ulvspark.intake.columns.targets import Target
 from ulvspark.intake.identity import content_hash, mark_superseded, settle_identity
 from ulvspark.intake.mapping import map_table
+from ulvspark.intake.notes import count_notes
 from ulvspark.intake.quarantine import Rules, first_reason, is_quarantined
 
 Tables = Sequence[tuple[TableMapping, DataFrame]]
@@ -19,27 +20,39 @@ Tables = Sequence[tuple[TableMapping, DataFrame]]
 
 def checked_rows(
     spark: SparkSession,
-    time_zone: str,
+    source: SourceConfig,
     tables: Tables,
     target: Target,
     rules: Rules,
-    complete: Callable[[DataFrame], DataFrame] = lambda mapped: mapped,
+    complete: Callable[[DataFrame, TableMapping], DataFrame] = lambda mapped, _: mapped,
 ) -> DataFrame:
-    """All rows of a contract table, with ``outcome``, ``content_hash`` and, for bad rows, ``source_row``; cached."""
+    """All rows of a contract table, with ``outcome``, ``notes``, ``content_hash``, ``source_table`` and, for bad rows,
+    ``source_row``; cached."""
     (key,) = target.table.key
     rows = [] if tables else [_no_rows(spark, target)]
-    for mapping, source in tables:
-        mapped = map_table(source, mapping, target, time_zone)
-        rows.append(_with_outcome(complete(mapped), mapping, target, rules, alone=len(tables) == 1))
+    for mapping, frame in tables:
+        mapped = complete(map_table(frame, mapping, target, source), mapping)
+        rows.append(_with_outcome(mapped, mapping, target, rules, alone=len(tables) == 1))
     settled = settle_identity(reduce(partial(DataFrame.unionByName, allowMissingColumns=True), rows), key)
     source_row = F.when(is_quarantined(F.col("outcome")), F.col("source_row"))
     # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows.
     return settled.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
 
 
+def good_rows(checked: DataFrame) -> DataFrame:
+    """The rows that are loaded."""
+    return checked.where(F.col("outcome").isNull())
+
+
+def count_outcomes(checked: DataFrame, target: str) -> DataFrame:
+    """How many rows of ``checked`` had each outcome (null for good rows), as ``outcomes.by_source_table`` reads it."""
+    grouped = checked.groupBy(F.lit(target).alias("target"), "source_table", "outcome")
+    return grouped.agg(F.count("*").alias("rows"), count_notes(target).alias("notes"))
+
+
 def _no_rows(spark: SparkSession, target: Target) -> DataFrame:
     """A frame without rows, so that a table which the source lacks is handled like any other."""
-    made = "content_hash STRING, outcome STRING, source_table STRING, source_row STRING"
+    made = "content_hash STRING, notes INT, outcome STRING, source_table STRING, source_row STRING"
     columns = ", ".join(f"{name} {kind}" for name, kind in target.columns.items())
     return spark.createDataFrame([], f"{columns}, {made}")
 
@@ -60,14 +73,4 @@ def _with_outcome(mapped: DataFrame, mapping: TableMapping, target: Target, rule
         }
     )
     kept = kept if mapping.latest_by is None else mark_superseded(kept, key)
-    return kept.drop("unparsable", "latest")
-
-
-def good_rows(checked: DataFrame) -> DataFrame:
-    """The rows that are loaded."""
-    return checked.where(F.col("outcome").isNull())
-
-
-def count_outcomes(checked: DataFrame, target: str) -> DataFrame:
-    """How many rows of ``checked`` had each outcome: target, outcome (null for good rows), rows."""
-    return checked.groupBy(F.lit(target).alias("target"), "outcome").agg(F.count("*").alias("rows"))
+    return kept.drop("fault", "latest", *(f"failed_{name}" for name in target.needed))

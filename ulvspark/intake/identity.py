@@ -6,25 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DoubleType, FloatType
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source import SourceConfig, TableMapping
 from ulvspark.intake.quarantine import CONTRADICTING_DUPLICATE, IDENTICAL_COPY, SUPERSEDED
 
 EVENT_IDS_OF = "ulvspark.event_ids_of."
 """Prefix of properties of ``events``, one for each source table: the mappings by which its event ids were made."""
-
-WHOLE_NUMBER = r"^(-?\d+)\.0+$"
-
-
-def canonical_id(value: Column, kind: DataType) -> Column:
-    """An id as a string in one form: trimmed, ``12345.0`` as ``12345``, an empty one as null."""
-    text = value.cast("string")
-    if isinstance(kind, DoubleType | FloatType):
-        # A double prints as 1.2345678E7 from ten million on; whole numbers go through an integer.
-        text = F.when(value == F.floor(value), value.cast("bigint").cast("string")).when(~F.isnan(value), text)
-    return F.nullif(F.regexp_replace(F.trim(text), WHOLE_NUMBER, "$1"), F.lit(""))
 
 
 def content_hash(frame: DataFrame, columns: Sequence[str]) -> Column:
@@ -99,10 +87,14 @@ def event_id_properties(source: SourceConfig, properties: Mapping[str, str]) -> 
 def _mapping_digests(source: SourceConfig, table: str) -> set[str]:
     """For each mapping of the table "given" where it maps event ids, else a digest of all that shapes its events."""
     mappings = [mapping for mapping in source.events if mapping.read.name == table]
-    return {
-        "given" if "event_id" in mapping.columns else _digest([mapping.columns, mapping.time_zone or source.time_zone])
-        for mapping in mappings
-    }
+    return {"given" if "event_id" in mapping.columns else _digest(_shapes(mapping, source)) for mapping in mappings}
+
+
+def _shapes(mapping: TableMapping, source: SourceConfig) -> list[object]:
+    """All that shapes the content of events; what is as it is by default is left out."""
+    settings = source.model_dump(mode="json", include={"ids", "missing_words"}, exclude_defaults=True)
+    by_choice = [each for each in (mapping.values, settings) if each]
+    return [mapping.columns, mapping.time_zone or source.time_zone, *by_choice]
 
 
 def _digest(value: object) -> str:

@@ -20,7 +20,7 @@ from ulvspark.intake.checked_rows import Tables, checked_rows, count_outcomes, g
 from ulvspark.intake.columns.targets import EVENTS_TARGET, PRODUCTS_TARGET, USERS_TARGET
 from ulvspark.intake.mapping import complete_events
 from ulvspark.intake.price_stamps import PRICE_STAMPS
-from ulvspark.intake.quarantine import PRODUCT_RULES, USER_RULES, event_rules, quarantine_rows
+from ulvspark.intake.quarantine import event_rules, product_rules, quarantine_rows, user_rules
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -29,9 +29,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 class Mapped:
     """A source in the contract's columns; nothing is read before the first action.
 
-    ``events`` lack the price stamps. ``outcomes`` counts rows: target, outcome (null for good rows, otherwise one of
-    ``ulvspark.intake.quarantine``), rows. All frames are made from the ``cached`` ones, so each source is read once;
-    call ``release`` when done.
+    ``events`` lack the price stamps. ``outcomes`` counts rows, as ``outcomes.by_source_table`` reads them. All frames
+    are made from the ``cached`` ones, so each source is read once; call ``release`` when done.
     """
 
     events: DataFrame
@@ -53,11 +52,14 @@ def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clo
     source table or column that is missing, and for a type that cannot be converted.
     """
     tables = partial(_read_tables, spark, source_root)
-    check = partial(checked_rows, spark, source.time_zone)
-    complete = partial(complete_events, time_zone=source.time_zone, clock=clock)
-    events = check(tables(source.events, schema.EVENTS), EVENTS_TARGET, event_rules(source.currency), complete)
-    products = check(tables(_as_tuple(source.products), schema.PRODUCTS), PRODUCTS_TARGET, PRODUCT_RULES)
-    users = check(tables(_as_tuple(source.users), schema.USERS), USERS_TARGET, USER_RULES)
+    check = partial(checked_rows, spark, source)
+
+    def complete(mapped: DataFrame, mapping: TableMapping) -> DataFrame:
+        return complete_events(mapped, mapping.columns, source.time_zone, clock)
+
+    events = check(tables(source.events, schema.EVENTS), EVENTS_TARGET, event_rules(source), complete)
+    products = check(tables(_as_tuple(source.products), schema.PRODUCTS), PRODUCTS_TARGET, product_rules())
+    users = check(tables(_as_tuple(source.users), schema.USERS), USERS_TARGET, user_rules(source, clock))
     checked = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
     bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in checked.items()]
     return Mapped(

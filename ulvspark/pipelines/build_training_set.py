@@ -22,6 +22,7 @@ from ulvspark.warehouse.lease import TRAINING
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
 
@@ -42,6 +43,7 @@ def build_training_set(
         staging_area(warehouse, run.run_id, run.warn) as staging,
     ):
         _check_settings(warehouse, settings, source)
+        check_tables(warehouse, read=(schema.EVENTS, schema.PRODUCTS, schema.USERS), added_to=(schema.POPULATIONS,))
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
         run.versions_read.update(inputs.versions)
         events = _event_days(inputs.read(schema.EVENTS), settings.time_zone)

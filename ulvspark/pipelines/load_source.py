@@ -1,6 +1,6 @@
 """Load a company's tables into ``events``, ``products`` and ``users``; rows that cannot be right go to quarantine."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,18 +8,23 @@ from datetime import datetime
 import pandas as pd
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.source import SourceConfig
+from ulvspark.intake import load_limits
+from ulvspark.intake.alike_ids import alike_ids
 from ulvspark.intake.identity import event_id_properties
+from ulvspark.intake.notes import VARIABLE
+from ulvspark.intake.outcomes import TableOutcome, by_source_table, together
 from ulvspark.intake.price_stamps import changed_events, stamp
-from ulvspark.intake.quarantine import IGNORED
 from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
 from ulvspark.warehouse.lease import INPUTS
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
 
 JOB = "load_source"
@@ -35,6 +40,9 @@ IS_CHANGED = {
     ),
 }
 """When a row that is there is replaced: SQL on t (the table) and s (the source's row)."""
+
+ROWS_OF = "rows of "
+"""Beginning of the counts of rows that each source table had."""
 
 OUTCOMES = ("read", "new", "changed", "ignored", "quarantined")
 
@@ -57,6 +65,8 @@ class LoadReport:
     """Numbers of rows: a line a table, a column each of ``OUTCOMES``."""
     quarantined: Mapping[str, int]
     """``table: reason`` -> rows."""
+    warnings: tuple[str, ...]
+    """What an operator should know, a sentence each."""
 
 
 def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest) -> LoadReport:
@@ -64,18 +74,24 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
 
     Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
-    anything is written, for a mapping or source that is wrong.
+    anything is written, for a mapping or source that is wrong, and RefusedError for one beyond its limits.
     """
     with open_run(warehouse, JOB, request, [INPUTS]) as run:
         with _mistakes_named(source.path):
             _check_settings(warehouse, source.config)
+            check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE))
             properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
             id_properties = event_id_properties(source.config, properties)
             mapped = read_source(warehouse.spark, source.config, source.root, clock, run.run_id)
 
         # One pass over the source maps its rows, decides which are good, and stages them.
         with run.step("read") as step, _mistakes_named(source.path):
-            _count_outcomes(mapped, step)
+            outcomes = _count_outcomes(mapped, source.config, step)
+            last_rows = _rows_of_last_loads(warehouse, source.config)
+            for sentence in load_limits.warnings(outcomes, source.config.limits, last_rows):
+                run.warn(sentence)
+            if refusals := load_limits.refusals(outcomes, source.config.limits, last_rows):
+                raise RefusedError(f"{source.path}: nothing was loaded: {'; '.join(refusals)}")
 
         _ensure_tables(warehouse, source.config, id_properties)
 
@@ -88,6 +104,11 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
                 outcome = {"new": merged.inserted, "changed": merged.updated, "ignored": ignored}
                 step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
 
+        if run.counts["events_new"]:
+            with run.step("ids") as step:
+                for sentence in _count_alike_ids(warehouse, outcomes, step):
+                    run.warn(sentence)
+
         with run.step("quarantine"):
             if any(run.counts[f"{table.name}_quarantined"] for table in TARGETS):
                 # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
@@ -97,7 +118,7 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
         written = (*TARGETS, schema.QUARANTINE)
         run.versions_written.update({table.name: warehouse.version(table.name) for table in written})
         mapped.release()
-    return _report(run.counts)
+    return _report(run.counts, run.warnings)
 
 
 @contextmanager
@@ -118,15 +139,29 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
         )
 
 
-def _count_outcomes(mapped: Mapped, step: Step) -> None:
+def _count_outcomes(mapped: Mapped, source: SourceConfig, step: Step) -> list[TableOutcome]:
     with read_errors_as_expected():
-        rows = mapped.outcomes.collect()
-    for table in TARGETS:
-        outcomes = {row["outcome"]: int(row["rows"]) for row in rows if row["target"] == table.name}
-        bad = {reason: n for reason, n in outcomes.items() if reason is not None and reason not in IGNORED}
-        step.count(**{f"{table.name}_read": sum(outcomes.values()), f"{table.name}_quarantined": sum(bad.values())})
-        step.count(**{f"{table.name}_quarantined_{reason}": n for reason, n in sorted(bad.items())})
-        step.count(**{f"{table.name}_{reason}": outcomes[reason] for reason in IGNORED if reason in outcomes})
+        outcomes = by_source_table(mapped.outcomes.collect(), source.source_tables)
+    for each in outcomes:
+        step.count(**{f"{ROWS_OF}{source.name}: {each.place}": each.rows})
+    for table in (together(outcomes, target.name) for target in TARGETS):
+        step.count(**{f"{table.target}_read": table.rows, f"{table.target}_quarantined": table.quarantined})
+        step.count(**{f"{table.target}_quarantined_{reason}": number for reason, number in table.bad.items()})
+        step.count(**{f"{table.target}_{name}": number for name, number in (table.ignored | table.notes).items()})
+    return outcomes
+
+
+def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str, list[int]]:
+    """The rows of each source table in the last loads that had it, by ``TableOutcome.place``."""
+    if not warehouse.exists(schema.RUNS.name):
+        return {}
+    loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("status") == "done"))
+    last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
+    prefix = f"{ROWS_OF}{source.name}: "
+    rows: dict[str, list[int]] = {}
+    for name, number in (count for load in last for count in load.counts.items() if count[0].startswith(prefix)):
+        rows.setdefault(name.removeprefix(prefix), []).append(number)
+    return rows
 
 
 def _ensure_tables(warehouse: Warehouse, source: SourceConfig, id_properties: Mapping[str, str]) -> None:
@@ -149,10 +184,26 @@ def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
     return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
 
 
-def _report(counts: Mapping[str, int]) -> LoadReport:
+def _count_alike_ids(warehouse: Warehouse, outcomes: Sequence[TableOutcome], step: Step) -> list[str]:
+    """Say how many ids differ only by case or form, where a load brought ids that can, and many events."""
+    events, new = warehouse.read(schema.EVENTS.name), together(outcomes, schema.EVENTS.name)
+    sentences = []
+    for name, table in {"user_id": schema.USERS, "product_id": schema.PRODUCTS}.items():
+        can_vary = any(each.notes.get(f"{VARIABLE}{name}") for each in outcomes)
+        if not can_vary or new.good < load_limits.COUNTED_FROM * (rows := events.count()):
+            continue
+        ids = events.select(name).union(warehouse.read(table.name).select(name)).dropna()
+        alike = alike_ids(ids, rows)
+        step.count(**{f"alike_{name}s": alike.ids})
+        sentences += load_limits.alike_warnings(name, alike)
+    return sentences
+
+
+def _report(counts: Mapping[str, int], warnings: Sequence[str]) -> LoadReport:
     rows = {table.name: [counts[f"{table.name}_{outcome}"] for outcome in OUTCOMES] for table in TARGETS}
     reasons = {name: number for name, number in counts.items() if "_quarantined_" in name}
     return LoadReport(
         pd.DataFrame.from_dict(rows, orient="index", columns=list(OUTCOMES)),
         {name.replace("_quarantined_", ": "): number for name, number in reasons.items()},
+        tuple(warnings),
     )

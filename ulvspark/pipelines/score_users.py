@@ -1,5 +1,6 @@
 """A night: score every user as of a date and publish the scores, once they are verified."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -31,14 +32,17 @@ from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.lease import SCORES
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.publishing.gates import GateConfig, failed_gates, figures, night_before
-from ulvspark.warehouse.publishing.publish import publish, record_publication
+from ulvspark.warehouse.publishing.publish import PUBLISHED, publish, record_publication
 from ulvspark.warehouse.publishing.verify import VerifyLimits, verify
 from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import RunLog, Step
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.staging import StagingArea, staging_area
 from ulvspark.warehouse.tables import Warehouse
 from ulvspark.warehouse.vector_cache import FilledCache, Lookup, RetentionConfig, open_cache, remove_stale_encoders
+
+logger = logging.getLogger(__name__)
 
 JOB = "score_users"
 
@@ -75,6 +79,12 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         TemporaryDirectory() as scratch,
         staging_area(warehouse, run.run_id, run.warn) as staging,
     ):
+        check_tables(
+            warehouse,
+            read=(schema.EVENTS, schema.PRODUCTS, schema.USERS, tiers.TIERS_BY_DATE),
+            added_to=(schema.POPULATIONS, schema.TEXT_VECTORS, schema.USER_VECTORS, schema.PUBLICATIONS),
+            replaced=PUBLISHED,
+        )
         with run.step("bundle"):
             folder = store.fetch(model, Path(scratch))
             manifest = _tested_manifest(folder, run)
@@ -212,8 +222,11 @@ def _stage_behaviour(
         rows = behaviour.build_from_timelines(timelines, inputs.read(schema.PRODUCTS), as_of, spec)
     with run.step("behaviour") as step:
         everyone = staging.write("behaviour", rows)
-        number, scored = everyone.agg(F.count("user_id"), F.count("history_hash")).collect()[0]
-        step.count(users=number, scored=scored, no_history=number - scored)
+        counts = (F.count("user_id"), F.count("history_hash"), F.count_if(~F.col("exact")))
+        number, scored, inexact = everyone.agg(*counts).collect()[0]
+        step.count(users=number, scored=scored, no_history=number - scored, inexact_sums=inexact)
+    if inexact:
+        logger.warning("%d users have amounts or quantities whose sums are too large to be right: no score", inexact)
     return everyone
 
 

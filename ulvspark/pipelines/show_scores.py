@@ -19,6 +19,7 @@ from ulvspark.history.labels import label
 from ulvspark.model.predictor import Predictor
 from ulvspark.scoring.migration import NO_TIER, migrate
 from ulvspark.scoring.tiers import previous_tiers
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse
 
 JOB = "show_scores"
@@ -46,6 +47,7 @@ def show_scores(warehouse: Warehouse, predictor: Predictor, as_of: date, example
     Raises ExpectedError when the date was not scored, or by another bundle than ``predictor``'s.
     """
     manifest, settings = predictor.manifest, warehouse.settings()
+    check_tables(warehouse, read=(schema.EVENTS, schema.SCORES_HISTORY))
     scores = _scores_of(warehouse, as_of, manifest.version)
     is_past = _window_has_closed(warehouse, as_of, manifest.horizon_days, settings.time_zone)
     if is_past:

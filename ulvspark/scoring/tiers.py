@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract.config import Strict
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.heads import filled_columns
+from ulvspark.contract.schema import SCORES_HISTORY
 from ulvspark.contract.spec import TierSpec
 from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.scoring.quotas import QuotaRule
@@ -82,6 +83,10 @@ def check_fits(decision: TierDecision, manifest: Manifest) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+TIERS_BY_DATE = SCORES_HISTORY.only("user_id", "as_of_date", "ulv_tier", "raw_tier")
+"""What ``previous_tiers`` reads."""
 
 
 def previous_tiers(scores_history: DataFrame) -> DataFrame:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -27,6 +28,11 @@ def changed_keys(warehouse: Warehouse, name: str, key: str, since: int, until: i
     reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
     read = reader.table if warehouse.root.startswith(CATALOG) else reader.load
     return read(warehouse.location(name)).select(key)
+
+
+def tells_of_missing_files(error: Py4JJavaError) -> bool:
+    """Whether Spark met a file that is in Delta's log but gone: VACUUM with too short a retention, or other tools."""
+    return "FAILED_READ_FILE.FILE_NOT_EXIST" in str(error)
 
 
 def change_feed_reaches(warehouse: Warehouse, name: str, version: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
+from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
@@ -17,6 +18,7 @@ from ulvspark.warehouse.change_feed import (
     commit_note,
     newest_commit_note,
     table_id,
+    tells_of_missing_files,
 )
 from ulvspark.warehouse.pinned import PinnedTables
 from ulvspark.warehouse.staging import staging_area
@@ -64,9 +66,9 @@ def bring_up_to_date(derived: DerivedTable, pinned: PinnedTables, run_id: str) -
     """Make the derived table hold what its sources hold at their ``pinned`` versions.
 
     Only the keys that the sources' change feeds name are computed. Everything is built again the first time, for
-    another layout, when a source was dropped and made again, when a change feed does not reach back to the last update,
-    when somebody else wrote to the table, and when many keys changed. The commit that writes the rows carries a note
-    of what they were built from.
+    another layout, when a source was dropped and made again, when a change feed does not reach back to the last update
+    or files of it are gone, when somebody else wrote to the table, and when many keys changed. The commit that writes
+    the rows carries a note of what they were built from.
 
     Raises RetryableError when another run writes to the table at the same time.
     """
@@ -114,7 +116,17 @@ def _update(
     if not feeds:
         return 0
     changed = reduce(DataFrame.union, feeds).distinct().persist(StorageLevel.DISK_ONLY)
-    number = changed.count()
+    try:
+        number = changed.count()
+    except Py4JJavaError as error:
+        changed.unpersist()
+        if not tells_of_missing_files(error):
+            raise
+        logger.warning(
+            "%s: files of the change feeds of %s are gone, as after a VACUUM that keeps less than a week",
+            name, " and ".join(ranges),
+        )  # fmt: skip
+        return None
     are_few = number <= REBUILD_ABOVE * warehouse.read(name).count()
     if are_few and number:
         with staging_area(warehouse, run_id, logger.warning) as staging:

@@ -53,7 +53,8 @@ def test_the_window_is_half_open_between_local_midnights(labels):
 
 def test_eligible_users_without_a_label_spent_nothing_and_churned(spark, labels):
     behaviour = spark.createDataFrame(
-        [("mixed", True), ("before", True), ("looker", False)], "user_id STRING, eligible BOOLEAN"
+        [("mixed", True, True), ("before", True, True), ("looker", False, True)],
+        "user_id STRING, eligible BOOLEAN, exact BOOLEAN",
     )
     assert made.by_user(training_rows(behaviour, labels)) == {
         "mixed": {"user_id": "mixed", "spend": 7.3, "churned": 0, "price_sensitivity": 0.75, "orders_in_horizon": 2},

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -138,6 +139,16 @@ def test_a_warehouse_keeps_its_currency_and_time_zone(nights, warehouse, shop):
     with pytest.raises(ExpectedError, match=r"in EUR and Europe/London, but warehouse .* holds GBP"):
         main(arguments(shop, [row(line="2")], currency="EUR"))
     assert warehouse.version("events") == nights[2].version
+
+
+def test_a_load_names_the_columns_that_others_added_or_dropped(nights, warehouse, shop, tmp_path):
+    changed = Warehouse(warehouse.spark, str(shutil.copytree(warehouse.root, tmp_path / "warehouse")))
+    warehouse.spark.sql(f"ALTER TABLE {changed.identifier('events')} ADD COLUMN note STRING")
+    changed.overwrite(changed.read("products").drop("brand"), "products")
+    named = r"products, column brand is missing.*events, column note is not one of ulvspark's"
+    with pytest.raises(ExpectedError, match=named) as caught:
+        main(arguments(tmp_path, LINES))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_source_ends_with_2_and_one_line_and_writes_nothing(spark, tmp_path, capsys):

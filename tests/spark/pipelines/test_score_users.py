@@ -98,6 +98,26 @@ def last_run(warehouse):
     return max(warehouse.read("ulv_runs").collect(), key=lambda row: row.started_at)
 
 
+def test_tables_that_others_changed_are_named_before_a_night_begins(night, models, arguments):
+    """Told in one sentence, instead of a stack trace at the end of the night or a column that is gone after it."""
+    history = night.read("ulv_scores_history")
+    texts = history.withColumns({name: history[name].cast("string") for name in ("churn_probability", "horizon_days")})
+    night.overwrite(texts, "ulv_scores_history", ("as_of_date",))
+    night.spark.sql(f"ALTER TABLE {night.identifier('ulv_scores')} ADD COLUMN note STRING")
+    night.spark.sql(f"ALTER TABLE {night.identifier('events')} ADD COLUMN note STRING")
+    before = {name: night.version(name) for name in ("populations", "timelines", "ulv_scores") if night.exists(name)}
+    with pytest.raises(ExpectedError) as caught:
+        score_users.main(arguments(night, models))
+    for part in (
+        "table ulv_scores_history, column churn_probability is STRING instead of DOUBLE",
+        "table ulv_scores_history, column horizon_days is STRING instead of INT",
+        "table ulv_scores, column note is not one of ulvspark's",
+    ):
+        assert part in str(caught.value)
+    assert "table events" not in str(caught.value), "a night only reads it"
+    assert {name: night.version(name) for name in before} == before
+
+
 def test_spark_scores_equal_plain_python_scores_row_by_row(first_night, models, tmp_path):
     predictor = Predictor.load(open_store(models).fetch("champion", tmp_path))
     tables = [first_night.read(name) for name in ("events", "products", "users")]

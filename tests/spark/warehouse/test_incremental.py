@@ -46,6 +46,13 @@ def change(place, statement):
     place.spark.sql(statement.format(sales=place.identifier("sales"), sellers=place.identifier("sellers")))
 
 
+def vacuum_all(place):
+    unchecked = "spark.databricks.delta.retentionDurationCheck.enabled"
+    place.spark.conf.set(unchecked, "false")
+    change(place, "VACUUM {sales} RETAIN 0 HOURS")
+    place.spark.conf.unset(unchecked)
+
+
 def rows(frame):
     return sorted(map(tuple, frame.collect()))
 
@@ -73,7 +80,7 @@ def test_only_what_changed_is_built(place):
     assert {row[0] for row in rows(shop.read("totals"))} == {f"s{n:02d}" for n in range(40) if n != 3} | {"new"}
 
 
-def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
+def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch, caplog):
     assert update(shop) == 40
     other = DerivedTable(TOTALS, OF_SALES.sources, totals, {"version": "2"})
     assert update(shop, other) == 40
@@ -98,6 +105,13 @@ def test_all_is_built_where_there_is_no_telling_what_changed(shop, monkeypatch):
     shop.set_properties("sales", {"delta.deletedFileRetentionDuration": "interval 1 hour"})
     assert update(shop, other) == 40, "files may be gone before a run has read them"
     shop.set_properties("sales", {"delta.deletedFileRetentionDuration": "interval 2 days"})
+
+    change(shop, "UPDATE {sales} SET paid = 4 WHERE seller = 's08'")
+    vacuum_all(shop)
+    assert update(shop, other) == 40, "the change feed was vacuumed"
+    assert "totals: files of the change feeds of sales and sellers are gone" in caplog.text
+    add(shop, SALES, [(94, "s05", 9)])
+    assert update(shop, other) == 1, "the night after that goes on as ever"
 
     kept = rows(shop.read("sellers"))
     shop.drop("sellers")

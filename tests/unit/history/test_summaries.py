@@ -90,7 +90,23 @@ def test_packed_timelines_give_the_same_and_see_no_future():
         assert text_keys == ([9] if user == "ben" else [])
 
 
+@pytest.mark.parametrize(("number", "ten_thousandths"), [(11, 999_999_999_999_999_999), (1_100, 9_000_000_000_000_000)])
+@pytest.mark.parametrize("column", ["quantity", "amount", "list_value"])
+def test_a_user_whose_sums_cannot_be_right_has_no_numbers(column, number, ten_thousandths):
+    one = event("rich", 5, "purchase", MUG, order=1, **{"quantity": 10_000, "amount": 1, column: ten_thousandths})
+    given = rows(*USERS, *EVENTS, *[one | {"event_id": str(n)} for n in range(number)])
+    catalogue = Catalogue.from_table(pa.table({"product": [MUG], "product_key": [1], "top_category": [5]}))
+    packed = pack(Timelines.from_rows(newest_first(given)))
+    alone = by_user(summarise_rows(rows(*USERS, *EVENTS), AS_OF, SPEC))
+    from_rows = by_user(summarise_rows(given, AS_OF, SPEC))
+    for users in (from_rows, by_user(summarise_timelines(packed, catalogue, AS_OF, SPEC))):
+        rich = users["rich"]
+        assert (rich["exact"], rich["eligible"], users["ann"]["exact"]) == (False, False, True)
+        assert {value for name, value in rich.items() if name not in {"user_id", "exact", "eligible"}} == {None}
+    assert {name: from_rows[name] for name in alone} == alone
+
+
 def test_the_rows_of_a_made_up_user_hold_every_column_that_is_summarised():
     summary = summarise_rows(rows(*USERS, *EVENTS), AS_OF, SPEC)
-    assert summary.schema.names == ["user_id", "eligible", "history", "history_hash", *SPEC.numbers]
+    assert summary.schema.names == ["user_id", "eligible", "exact", "history", "history_hash", *SPEC.numbers]
     assert pc.sum(summary.column("orders")).as_py() == 2

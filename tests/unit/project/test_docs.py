@@ -61,7 +61,7 @@ def test_programs_that_prose_names_exist(page):
 @pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=[f"{page}-{n}" for n, (page, _) in enumerate(EXAMPLES)])
 def test_yaml_examples_are_valid(page, example):
     config, content = CONFIGS.get(example.splitlines()[0], SourceConfig), yaml.safe_load(example)
-    is_part = example.startswith("protocol:")
+    is_part = example.startswith(("protocol:", "events:", "ids:", "limits:"))
     validate(config, (SMALLEST_SOURCE if is_part else {}) | content, page)
 
 

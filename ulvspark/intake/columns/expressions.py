@@ -1,15 +1,16 @@
 """Checks the SQL expressions of a mapping against its source table, and evaluates them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import TableMapping
+from ulvspark.intake.columns.named_values import gives_null_in_spite_of_values
 from ulvspark.intake.columns.targets import ACCEPTED, Target
 
 
@@ -18,13 +19,13 @@ class Evaluated:
     """The expressions of a mapping as columns, not yet in the contract's types."""
 
     rows: DataFrame
-    """A column for each mapped one, then ``latest`` (the value of latest_by, else null) and ``source_row`` (a struct of
-    the whole row)."""
+    """A column for each mapped one, ``failed_COLUMN`` for each of ``Target.needed`` (whether its expression gave null
+    in spite of its values), ``latest`` (the value of latest_by, else null) and ``source_row`` (a struct of the row)."""
     kinds: Mapping[str, DataType]
     """The type that each mapped column has in ``rows``."""
 
 
-def evaluate(source: DataFrame, mapping: TableMapping, target: Target) -> Evaluated:
+def evaluate(source: DataFrame, mapping: TableMapping, target: Target, missing_words: Sequence[str]) -> Evaluated:
     """The rows of ``source`` that pass the mapping's filter, with the mapping's expressions.
 
     Raises ExpectedError for an unknown or missing contract column, for an expression that is not valid or names a
@@ -37,13 +38,20 @@ def evaluate(source: DataFrame, mapping: TableMapping, target: Target) -> Evalua
         _type_of(source, mapping.latest_by, "latest_by", mapping, target)
     for name, kind in kinds.items():
         _check_type(kind, name, mapping, target)
-    return Evaluated(_selected(rows, mapping, target), kinds)
+    failed = {name: _failed(source, mapping.columns.get(name), missing_words) for name in target.needed}
+    return Evaluated(_selected(rows, mapping, target, failed), kinds)
 
 
-def _selected(rows: DataFrame, mapping: TableMapping, target: Target) -> DataFrame:
+def _failed(source: DataFrame, sql: str | None, missing_words: Sequence[str]) -> Column:
+    failed = None if sql is None else gives_null_in_spite_of_values(source, sql, missing_words)
+    return F.lit(False) if failed is None else failed
+
+
+def _selected(rows: DataFrame, mapping: TableMapping, target: Target, failed: Mapping[str, Column]) -> DataFrame:
     try:
         return rows.select(
             *(F.expr(sql).alias(name) for name, sql in mapping.columns.items()),
+            *(column.alias(f"failed_{name}") for name, column in failed.items()),
             F.expr(mapping.latest_by or "NULL").alias("latest"),
             F.struct("*").alias("source_row"),
         )

@@ -22,25 +22,30 @@ ACCEPTED = {
 
 @dataclass(frozen=True)
 class Target:
-    """A contract table and its columns that may be mapped, with their types, and those that must be."""
+    """A contract table and its columns that may be mapped, with their types."""
 
     table: schema.Table
     columns: Mapping[str, str]
     required: tuple[str, ...]
+    """Columns that must be mapped, and have a value in each row."""
+    of_trades: tuple[str, ...] = ()
+    """Columns that a purchase or return has, where it can: an expression that should give one and gives null failed."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return (*self.required, *self.of_trades)
 
 
-def _target(table: schema.Table, made: tuple[str, ...], required: tuple[str, ...], **extra: str) -> Target:
-    columns = {column.name: column.type for column in table.columns if column.name not in made}
-    return Target(table, columns | extra, required)
+def _columns(table: schema.Table, made: tuple[str, ...] = (), **extra: str) -> dict[str, str]:
+    return {column.name: column.type for column in table.columns if column.name not in made} | extra
 
 
-EVENTS_TARGET = _target(
+EVENTS_TARGET = Target(
     schema.EVENTS,
-    (*schema.STAMPED, "content_hash"),
-    ("user_id", "event_time", "event_type"),
-    discount=schema.MONEY,
-    currency="STRING",
+    _columns(schema.EVENTS, (*schema.STAMPED, "content_hash"), discount=schema.MONEY, currency="STRING"),
+    required=("user_id", "event_time", "event_type"),
+    of_trades=("quantity", "unit_price", "amount"),
 )
 """``discount`` is money off the whole row, for sources without a list price; ``currency`` is the code of a row."""
-PRODUCTS_TARGET = _target(schema.PRODUCTS, ("text_hash",), ("product_id",))
-USERS_TARGET = _target(schema.USERS, (), ("user_id",))
+PRODUCTS_TARGET = Target(schema.PRODUCTS, _columns(schema.PRODUCTS, ("text_hash",)), required=("product_id",))
+USERS_TARGET = Target(schema.USERS, _columns(schema.USERS), required=("user_id",))

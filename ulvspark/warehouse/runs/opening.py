@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from ulvspark.contract.arguments import RunRequest
@@ -11,7 +12,7 @@ from ulvspark.contract.schema import Table
 from ulvspark.warehouse.lease.holding import leases_held, log_held
 from ulvspark.warehouse.outages import outages_as_retryable
 from ulvspark.warehouse.runs.report import RunLog
-from ulvspark.warehouse.runs.rows import check_new
+from ulvspark.warehouse.runs.rows import check_runs_table
 from ulvspark.warehouse.staging import drop_abandoned
 from ulvspark.warehouse.tables import Warehouse
 
@@ -27,11 +28,10 @@ def open_run(
     RetryableError where a lease is held by another run or was lost, or the warehouse does not answer.
     """
     run = RunLog(warehouse, job, request.run_id or new_run_id(job), as_of)
-    # Twice, since the row is written to the warehouse as well.
-    with outages_as_retryable(warehouse.root), run.reported(), outages_as_retryable(warehouse.root):
-        if request.run_id is not None:
-            check_new(warehouse, request.run_id)
-        with leases_held(warehouse, writes, run.run_id, request.wait_seconds) as leases:
+    away = partial(outages_as_retryable, warehouse.root)
+    with away():
+        check_runs_table(warehouse, request.run_id)
+        with run.reported(), away(), leases_held(warehouse, writes, run.run_id, request.wait_seconds) as leases:
             run.lease_numbers = {name: lease.number for name, lease in leases.items()}
             run.start()
             run.counts["abandoned_tables_dropped"] = drop_abandoned(warehouse)

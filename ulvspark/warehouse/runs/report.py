@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ulvspark.contract.errors import BUG, DONE, EXPECTED_ENDS, REFUSED
+from ulvspark.contract.errors import BUG, DONE, EXPECTED_ENDS, REFUSED, ExpectedError
 from ulvspark.warehouse.runs.rows import add_row, replace_row
 from ulvspark.warehouse.tables import Warehouse
 
@@ -60,6 +60,7 @@ class RunLog:
         self.versions_written: dict[str, int] = {}
         self.warnings: list[str] = []
         self.lease_numbers: dict[str, int] = {}
+        self._has_row_of_its_own = True
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -93,7 +94,12 @@ class RunLog:
 
     def start(self) -> None:
         """Write the run's row. Raises ExpectedError where its name is taken."""
-        add_row(self.warehouse, self._row("started", None, None))
+        try:
+            add_row(self.warehouse, self._row("started", None, None))
+        except ExpectedError:
+            # The row of that name is another run's.
+            self._has_row_of_its_own = False
+            raise
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -110,6 +116,8 @@ class RunLog:
         self._finish(Ending("done", DONE, None))
 
     def _finish(self, ending: Ending) -> None:
+        if not self._has_row_of_its_own:
+            return
         row = self._row(ending.status, ending.exit_code, ending.reason)
         replace_row(self.warehouse, row | {"finished_at": datetime.now(UTC)})
         logger.info("run %s: %s", self.run_id, ending.status)

@@ -9,14 +9,18 @@ from pyspark.sql import functions as F
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import RUNS
 from ulvspark.warehouse.lease.holding import live_runs, log_held
+from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.tables import Warehouse
 
 KILLED = "it ended without a report: it was killed, or its machine was lost"
 
 
-def check_new(warehouse: Warehouse, run_id: str) -> None:
-    """Raises ExpectedError where ``ulv_runs`` has a run of this name."""
-    if warehouse.exists(RUNS.name):
+def check_runs_table(warehouse: Warehouse, run_id: str | None) -> None:
+    """Raises ExpectedError where ``ulv_runs`` takes no rows of this release, or has a run of the name asked for."""
+    if not warehouse.exists(RUNS.name):
+        return
+    check_tables(warehouse, added_to=(RUNS,))
+    if run_id is not None:
         for row in warehouse.read(RUNS.name).where(F.col("run_id") == run_id).take(1):
             raise _taken(warehouse, row.asDict())
 
