@@ -50,7 +50,12 @@ def test_a_run_has_a_row_from_its_start_and_however_it_ends(warehouse):
 
     left = rows(warehouse)
     done = left["done"]
-    assert (done.status, done.exit_code, done.reason, done.counts) == ("done", 0, None, {"rows": 3})
+    assert (done.status, done.exit_code, done.reason, done.counts) == (
+        "done",
+        0,
+        None,
+        {"abandoned_tables_dropped": 0, "rows": 3},
+    )
     assert (done.metrics, done.warnings) == ({"share": 0.5}, ["the cellar is damp"])
     assert {name: (left[name].status, left[name].exit_code, left[name].reason) for name in ENDINGS} == {
         name: ending[1:] for name, ending in ENDINGS.items()
