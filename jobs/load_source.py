@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from ulvspark.contract import arguments
 from ulvspark.contract.config import load_config
-from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
+from ulvspark.contract.dates import parse_time
+from ulvspark.contract.errors import DONE, run_as_job
 from ulvspark.contract.source import SourceConfig
 from ulvspark.pipelines.load_source import JOB, LoadReport, SourceFile, load_source
 from ulvspark.warehouse.session import get_session
@@ -22,9 +23,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_source(command)
     command.add_argument("--source-root", required=True, metavar="DIR", help="where the mapping's relative paths lie")
     arguments.add_warehouse(command)
-    command.add_argument(
-        "--clock", metavar="ISO", help="the load's time; later events are in the future (default: now)"
-    )
+    command.add_argument("--full", action="store_true", help="read everything, and find what the source no longer has")
+    command.add_argument("--clock", type=parse_time, metavar="ISO", help="the time of the load (default: now)")
     arguments.add_run(command)
     return command
 
@@ -33,21 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Load one source. Raises ExpectedError for a mapping or source that is wrong."""
     args = parser().parse_args(argv)
     source = SourceFile(load_config(SourceConfig, args.source), args.source, args.source_root)
-    clock, request = _clock(args.clock), arguments.run_request(args)
+    clock, request = args.clock or datetime.now(UTC), arguments.run_request(args)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.source_root, args.warehouse]), args.warehouse)
-    report = load_source(warehouse, source, clock, request)
+    report = load_source(warehouse, source, clock, request, args.full)
     print(f"\n{source.config.name} -> {warehouse.root}\n{_text(report)}")
     return DONE
-
-
-def _clock(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise ExpectedError(f"--clock {text!r} is not a time; write it as 2026-01-31T00:00:00 (UTC)") from None
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _text(report: LoadReport) -> str:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from ulvspark.contract import schema
 
-EVENT = {"event_type": "purchase", "quantity": "1", "amount": "1", "content_hash": "-", "ingested_at": "2030-01-01"}
+EVENT = {"event_type": "purchase", "quantity": "1", "amount": "1", "content_hash": 0, "ingested_at": "2030-01-01"}
 MONEY = ("quantity", "unit_price", "list_price", "amount", "reference_price")
 TIMES = ("event_time", "ingested_at")
 
@@ -27,7 +27,7 @@ def _read(name, value):
 
 
 def products(spark, titles, category="home > gifts"):
-    rows = [(key, title, category, "acme", None, title) for key, title in titles.items()]
+    rows = [(key, title, category, "acme", None, hash(title)) for key, title in titles.items()]
     return spark.createDataFrame(rows, schema.PRODUCTS.ddl)
 
 

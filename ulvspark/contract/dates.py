@@ -1,6 +1,6 @@
 """Dates that people write, in configuration and on command lines, within what the code can compute."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -17,6 +17,15 @@ def parse_date(text: str) -> date:
         return _day(text)
     except ValueError as error:
         raise ExpectedError(f"{text!r} {error}") from None
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO time from the command line, in UTC where it names no zone. Raises ExpectedError."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ExpectedError(f"{text!r} is not a time; write it as 2026-01-31T00:00:00 (UTC)") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _day(value: object) -> date:

@@ -45,6 +45,8 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     partition: tuple[str, ...] = ()
+    order: str | None = None
+    """A time by which the first rows are sorted, so that each file holds a short span of it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,15 +83,33 @@ EVENTS = Table(
         Column("reference_price", MONEY),
         Column("price_relation", "STRING"),
         Column("price_level", "STRING"),
-        Column("content_hash", "STRING", True),
+        Column("content_hash", "BIGINT", True),
         Column("ingested_at", "TIMESTAMP", True),
     ),
     key=("event_id",),
+    order="event_time",
 )
 """What users did. Quantities are positive and amounts are net of discount; a return has the type 'return', no sign."""
 
 STAMPED = ("reference_price", "price_relation", "price_level", "ingested_at")
 """Columns of an event that are made when it is loaded, and never revised."""
+
+PRICE_DAYS = Table(
+    "price_days",
+    (
+        Column("product_id", "STRING", True),
+        Column("day", "DATE", True),
+        Column("bought", "BIGINT", True),
+        Column("paid", "DECIMAL(28,4)", True),
+        Column("ln_sum", "BIGINT", True),
+        Column("ln_squares", "DECIMAL(28,0)", True),
+    ),
+    key=("product_id", "day"),
+)
+"""What was paid for a product on a UTC day: purchases, their prices, and the sums of ln(price) in millionths.
+
+A load stamps prices by these sums instead of reading all events. An event without a product counts under ''.
+"""
 
 PRODUCTS = Table(
     "products",
@@ -99,7 +119,7 @@ PRODUCTS = Table(
         Column("category", "STRING"),
         Column("brand", "STRING"),
         Column("description", "STRING"),
-        Column("text_hash", "STRING", True),
+        Column("text_hash", "BIGINT", True),
     ),
     key=("product_id",),
 )
@@ -160,8 +180,28 @@ QUARANTINE = Table(
 )
 """Rows that were not loaded, with the first run that met them.
 
-``reason`` is one of ``ulvspark.intake.quarantine``; ``source_row`` is JSON. Equal rows are here once; ``ulv_runs``
-counts them in each run.
+``reason`` is one of ``ulvspark.intake.judging.quarantine``; ``source_row`` is JSON. Equal rows are here once;
+``ulv_runs`` counts them in each run.
+"""
+
+SOURCE_READS = Table(
+    "source_reads",
+    (
+        Column("source", "STRING", True),
+        Column("target", "STRING", True),
+        Column("place", "INT", True),
+        Column("source_table", "STRING", True),
+        Column("mapping", "STRING", True),
+        Column("position", "STRING", True),
+        Column("run_id", "STRING", True),
+        Column("read_at", "TIMESTAMP", True),
+    ),
+    key=("source", "target", "place"),
+)
+"""What the last load read of each source table.
+
+``place`` numbers the mappings of a target, ``mapping`` is a digest of the source's YAML, and ``position`` is JSON: a
+version of a Delta table, the files that were there, or the newest time in a column.
 """
 
 HISTORY_TYPE = (

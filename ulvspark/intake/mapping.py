@@ -7,20 +7,19 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig, TableMapping
-from ulvspark.intake import notes
-from ulvspark.intake.columns.expressions import evaluate
+from ulvspark.contract.source import SourceConfig
+from ulvspark.intake.columns.expressions import MappedTable, evaluate
 from ulvspark.intake.columns.numbers import TOLERATED_LOSS
-from ulvspark.intake.columns.targets import Target
 from ulvspark.intake.columns.typed_rows import typed_rows
+from ulvspark.intake.judging import notes
 
 
-def map_table(frame: DataFrame, mapping: TableMapping, target: Target, source: SourceConfig) -> DataFrame:
-    """Rows of ``frame`` as ``target``'s columns (null where unmapped), with the further columns of ``typed_rows``.
+def map_table(table: MappedTable, source: SourceConfig) -> DataFrame:
+    """Rows of a source table as its target's columns (null where unmapped), with the further columns of ``typed_rows``.
 
-    Raises ExpectedError where the mapping does not fit the frame.
+    Raises ExpectedError where the mapping does not fit the table.
     """
-    return typed_rows(evaluate(frame, mapping, target, source.missing_words), mapping, target, source)
+    return typed_rows(evaluate(table, source.missing_words), table.mapping, table.target, source)
 
 
 def complete_events(mapped: DataFrame, columns: Collection[str], time_zone: str, clock: datetime) -> DataFrame:

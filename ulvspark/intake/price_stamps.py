@@ -25,31 +25,40 @@ MINIMUM_PRICES = 30
 LN_UNITS = 1_000_000
 """Logarithms are summed as whole millionths, since sums of whole numbers do not depend on partitioning."""
 
-DAY = ("stamp_product", "stamp_day")
+DAY = schema.PRICE_DAYS.key
+
+SUM_TYPES = {column.name: column.type for column in schema.PRICE_DAYS.columns if column.name not in DAY}
 
 
 def changed_events(events: DataFrame, known: DataFrame) -> DataFrame:
-    """The mapped ``events`` that ``known`` (the events table) lacks, or holds with other content."""
-    return events.join(known.select(*schema.EVENTS.key, "content_hash"), ["event_id", "content_hash"], "left_anti")
+    """The mapped ``events`` that are not among the ``known`` ones, or have other content there."""
+    same = known.select("event_id", "content_hash")
+    return events.join(same, ["event_id", "content_hash"], "left_anti")
 
 
-def stamp(new_events: DataFrame, known_events: DataFrame, products: DataFrame) -> DataFrame:
+def stamp(new_events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame) -> DataFrame:
     """``new_events`` in the columns of ``schema.EVENTS``.
+
+    ``known`` are the rows of the events table with the ids of new events (None: there are none); ``price_days`` are the
+    sums of all prices in that table (``schema.PRICE_DAYS``).
 
     An event that is known keeps its stamps (``schema.STAMPED``) unless its product or price changed. Every other event
     gets a reference price (the list price, or the mean price paid for the product on earlier days), the relation of the
     unit price to it, and the level of the unit price within the product's top category (products without a category
     count as one category).
     """
-    before = _prices_before(new_events, known_events, products)
-    priced = _with_day(new_events).join(before, list(DAY), "left")
+    before = _prices_before(new_events, known, price_days, products)
+    # The events are spread by product and day; hashing the few sums of each saves sorting the events.
+    keyed = before.withColumnsRenamed({"product_id": "stamp_product", "day": "stamp_day"}).hint("shuffle_hash")
+    of_day = (_product() == F.col("stamp_product")) & (_day() == F.col("stamp_day"))
+    priced = new_events.join(keyed, of_day, "left")
     fresh = priced.withColumn("reference_price", _reference_price()).select(
         *new_events.columns,
         "reference_price",
         _price_relation().alias("price_relation"),
         _price_level().alias("price_level"),
     )
-    return _keep_known_stamps(fresh, known_events)
+    return _keep_known_stamps(fresh, known) if known is not None else fresh.select(*schema.EVENTS.names)
 
 
 def _keep_known_stamps(fresh: DataFrame, known_events: DataFrame) -> DataFrame:
@@ -92,58 +101,82 @@ def _ln_price() -> Column:
     return F.round(F.ln(F.col("unit_price").cast("double")) * LN_UNITS).cast("bigint")
 
 
-def _with_day(events: DataFrame) -> DataFrame:
-    return events.withColumns(
-        {"stamp_product": F.coalesce("product_id", F.lit("")), "stamp_day": F.to_date("event_time")}
+def _product() -> Column:
+    return F.coalesce("product_id", F.lit(""))
+
+
+def _day() -> Column:
+    return F.to_date("event_time")
+
+
+def price_sums(events: DataFrame, weight: Column) -> DataFrame:
+    """Exact sums over the paid purchases of each product and UTC day of ``events``, as rows of ``schema.PRICE_DAYS``.
+
+    Each event counts ``weight`` times: 1, or -1 to take it out of other sums. Days of other events are there with 0.
+    """
+    paid = (F.col("event_type") == "purchase") & (F.col("unit_price") > 0)
+    ln_price = F.col("ln_price").cast("decimal(10,0)")
+    counted = F.when(paid, weight).otherwise(0).cast("bigint")
+    weighted = events.select(
+        _product().alias("product_id"),
+        _day().alias("day"),
+        "unit_price",
+        counted.alias("bought"),
+        _ln_price().alias("ln_price"),
     )
+    sums = {
+        "bought": F.sum("bought"),
+        "paid": F.sum(F.when(F.col("bought") != 0, F.col("unit_price") * F.col("bought").cast("decimal(1,0)"))),
+        "ln_sum": F.sum(F.when(F.col("bought") != 0, F.col("ln_price") * F.col("bought"))),
+        "ln_squares": F.sum(F.when(F.col("bought") != 0, ln_price * ln_price * F.col("bought").cast("decimal(1,0)"))),
+    }
+    return weighted.groupBy(*DAY).agg(*(_sum_as_stored(name, total) for name, total in sums.items()))
 
 
-def _prices_before(new_events: DataFrame, known_events: DataFrame, products: DataFrame) -> DataFrame:
+def _sum_as_stored(name: str, total: Column) -> Column:
+    return F.coalesce(total, F.lit(0)).cast(SUM_TYPES[name]).alias(name)
+
+
+def _prices_before(
+    new_events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame
+) -> DataFrame:
     """Prices of strictly earlier days, for each product and UTC day of a new event.
 
     That is the product's mean price, and the count, sum and sum of squares of ln(price) in its top category.
     """
-    replaced = known_events.join(new_events.select("event_id"), "event_id", "left_anti")
-    daily = _daily_prices(replaced, new_events)
-    top = F.split("category", " > ")[0]
-    categories = products.select(F.col("product_id").alias("stamp_product"), top.alias("stamp_category"))
-    placed = daily.join(categories, "stamp_product", "left").fillna("", ["stamp_category"])
-    earlier = _earlier_days("stamp_product")
-    mean = F.sum("paid").over(earlier) / F.sum("bought").over(earlier)
-    is_product = F.col("stamp_product") != ""
-    by_product = placed.select(*DAY, "stamp_category", F.when(is_product, mean).cast(schema.MONEY).alias("mean_price"))
-    return by_product.join(_category_prices_before(placed), ["stamp_category", "stamp_day"]).drop("stamp_category")
+    own = price_sums(new_events, F.lit(1))
+    others = price_days if known is None else price_days.unionByName(price_sums(known, F.lit(-1)))
+    days = own.select(*DAY)
+    of_products = own.unionByName(others.join(days.select("product_id").distinct(), "product_id", "left_semi"))
+    mean = F.sum("paid").over(_earlier_days("product_id")) / F.sum("bought").over(_earlier_days("product_id"))
+    is_product = F.col("product_id") != ""
+    means = _sum_by(of_products, *DAY).select(*DAY, F.when(is_product, mean).cast(schema.MONEY).alias("mean_price"))
+    top = F.coalesce(F.split("category", " > ")[0], F.lit(""))
+    categories = products.select("product_id", top.alias("top_category"))
+    placed_days = _placed(days, categories).join(means, list(DAY))
+    by_category = _category_prices_before(_placed(own.unionByName(others), categories))
+    return placed_days.join(by_category, ["top_category", "day"]).drop("top_category")
+
+
+def _placed(rows: DataFrame, categories: DataFrame) -> DataFrame:
+    return rows.join(categories, "product_id", "left").fillna("", ["top_category"])
 
 
 def _category_prices_before(placed: DataFrame) -> DataFrame:
-    keys = ("stamp_category", "stamp_day")
-    sums = [F.sum(name).alias(name) for name in ("bought", "ln_sum", "ln_squares")]
-    earlier = _earlier_days("stamp_category")
-    return placed.groupBy(*keys).agg(*sums).select(
-        *keys,
+    earlier = _earlier_days("top_category")
+    sums = _sum_by(placed, "top_category", "day")
+    return sums.select(
+        "top_category",
+        "day",
         F.sum("bought").over(earlier).alias("prices"),
         F.sum("ln_sum").over(earlier).alias("ln_sum"),
         F.sum("ln_squares").over(earlier).alias("ln_squares"),
-    )  # fmt: skip
+    )
 
 
-def _daily_prices(known_events: DataFrame, new_events: DataFrame) -> DataFrame:
-    """Exact sums over the paid purchases of a product on a day; days of new events are there even without any."""
-    counts = (F.col("event_type") == "purchase") & (F.col("unit_price") > 0)
-    columns = ("product_id", "event_time", "event_type", "unit_price")
-    old = known_events.select(*columns).where(counts)
-    ln_price = _ln_price().alias("ln_price")
-    events = _with_day(old.union(new_events.select(*columns))).select(
-        *DAY, "unit_price", counts.alias("counts"), ln_price
-    )
-    squared = F.col("ln_price").cast("decimal(10,0)") * F.col("ln_price").cast("decimal(10,0)")
-    return events.groupBy(*DAY).agg(
-        F.count_if("counts").alias("bought"),
-        F.sum(F.when(F.col("counts"), F.col("unit_price"))).alias("paid"),
-        F.sum(F.when(F.col("counts"), F.col("ln_price"))).alias("ln_sum"),
-        F.sum(F.when(F.col("counts"), squared)).alias("ln_squares"),
-    )
+def _sum_by(rows: DataFrame, *keys: str) -> DataFrame:
+    return rows.groupBy(*keys).agg(*(F.sum(name).cast(kind).alias(name) for name, kind in SUM_TYPES.items()))
 
 
 def _earlier_days(group: str) -> WindowSpec:
-    return Window.partitionBy(group).orderBy("stamp_day").rowsBetween(Window.unboundedPreceding, -1)
+    return Window.partitionBy(group).orderBy("day").rowsBetween(Window.unboundedPreceding, -1)

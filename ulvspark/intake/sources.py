@@ -1,33 +1,61 @@
 """Reads a company's tables where they are, and maps them to events, products, users and quarantine."""
 
-import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
-from pathlib import Path
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import ReadFrom, SourceConfig, TableMapping
-from ulvspark.intake.checked_rows import Tables, checked_rows, count_outcomes, good_rows
-from ulvspark.intake.columns.targets import EVENTS_TARGET, PRODUCTS_TARGET, USERS_TARGET
-from ulvspark.intake.mapping import complete_events
+from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.intake.columns.expressions import MappedTable
+from ulvspark.intake.columns.targets import EVENTS_TARGET, PRODUCTS_TARGET, USERS_TARGET, Target
+from ulvspark.intake.judging.checked_rows import check_rows, count_outcomes, good_rows, judged_rows
+from ulvspark.intake.judging.identity import digest_of_mappings
+from ulvspark.intake.judging.quarantine import Rules, event_rules, product_rules, quarantine_rows, user_rules
+from ulvspark.intake.mapping import complete_events, map_table
 from ulvspark.intake.price_stamps import PRICE_STAMPS
-from ulvspark.intake.quarantine import event_rules, product_rules, quarantine_rows, user_rules
-
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+from ulvspark.intake.reading.new_rows import TableRows, all_rows, new_rows
+from ulvspark.intake.reading.source_tables import read_table
+from ulvspark.intake.time_zones import check_time_zones
+from ulvspark.warehouse.changes.source_reads import LastReads, SourceRead
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """A source in the contract's columns; nothing is read before the first action.
+class TargetRows:
+    """The rows of all source tables of one contract table, of which nothing was read yet."""
+
+    target: Target
+    judged: DataFrame
+    """Their rows in the contract's columns, each with its own ``outcome``."""
+    removed: DataFrame | None
+    """Keys of rows that the source no longer has; None where that is not known."""
+    is_whole: bool
+    """Whether these are all rows of the source, and not only what is new."""
+
+
+@dataclass(frozen=True)
+class MappedSource:
+    """A source in the contract's columns, of which nothing was read yet."""
+
+    name: str
+    clock: datetime
+    tables: tuple[MappedTable, ...]
+    targets: tuple[TargetRows, ...]
+    reads: tuple[SourceRead, ...]
+    """What will have been read of each source table."""
+
+    @property
+    def whole_tables(self) -> set[str]:
+        """The contract tables of which all rows of the source are read, and not only what is new."""
+        return {each.target.table.name for each in self.targets if each.is_whole}
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """A source in the contract's columns, read and judged.
 
     ``events`` lack the price stamps. ``outcomes`` counts rows, as ``outcomes.by_source_table`` reads them. All frames
     are made from the ``cached`` ones, so each source is read once; call ``release`` when done.
@@ -38,6 +66,8 @@ class Mapped:
     users: DataFrame
     quarantine: DataFrame
     outcomes: DataFrame
+    keys: Mapping[str, DataFrame]
+    """For each table, the keys of all rows that were read, good and bad."""
     cached: tuple[DataFrame, ...]
 
     def release(self) -> None:
@@ -45,113 +75,86 @@ class Mapped:
             frame.unpersist()
 
 
-def read_source(spark: SparkSession, source: SourceConfig, source_root: str, clock: datetime, run_id: str) -> Mapped:
+def map_source(
+    spark: SparkSession, source: SourceConfig, source_root: str, clock: datetime, last: LastReads | None = None
+) -> MappedSource:
     """Map every table of ``source``; relative paths lie under ``source_root``.
 
-    ``clock`` (with a time zone) is the time of the load; events after it are quarantined. Raises ExpectedError for a
-    source table or column that is missing, and for a type that cannot be converted.
+    ``clock`` (with a time zone) is the time of the load; events after it are quarantined. Of tables that are read
+    incrementally only what is new since the ``last`` reads is taken, everything where that is None. Raises
+    ExpectedError for a source table or column that is missing, for an expression that does what a mapping may not, for
+    a type that cannot be converted, and for a time zone that Java does not know.
     """
-    tables = partial(_read_tables, spark, source_root)
-    check = partial(checked_rows, spark, source)
+    check_time_zones(spark, source)
+    read, judge = partial(_table_rows, spark, source, source_root, last or {}), partial(judged_rows, spark, source)
 
     def complete(mapped: DataFrame, mapping: TableMapping) -> DataFrame:
         return complete_events(mapped, mapping.columns, source.time_zone, clock)
 
-    events = check(tables(source.events, schema.EVENTS), EVENTS_TARGET, event_rules(source), complete)
-    products = check(tables(_as_tuple(source.products), schema.PRODUCTS), PRODUCTS_TARGET, product_rules())
-    users = check(tables(_as_tuple(source.users), schema.USERS), USERS_TARGET, user_rules(source, clock))
-    checked = {schema.EVENTS.name: events, schema.PRODUCTS.name: products, schema.USERS.name: users}
-    bad = [quarantine_rows(frame, name, source.name, run_id, clock) for name, frame in checked.items()]
-    return Mapped(
-        good_rows(events).select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
-        good_rows(products).withColumnRenamed("content_hash", "text_hash").select(*schema.PRODUCTS.names),
-        good_rows(users).select(*schema.USERS.names),
-        reduce(DataFrame.union, bad),
-        reduce(DataFrame.union, [count_outcomes(frame, name) for name, frame in checked.items()]),
-        tuple(checked.values()),
+    tables: list[MappedTable] = []
+    targets, reads = [], []
+    for target, rules in _targets_and_rules(source, clock):
+        parts = [read(target, place) for place in range(len(source.mappings(target.table.name)))]
+        mapped = [MappedTable(part.rows, part.mapping, target) for part in parts]
+        judged = judge(mapped, target, rules, complete if target is EVENTS_TARGET else None)
+        is_whole = all(part.is_whole for part in parts)
+        tables += mapped
+        targets.append(TargetRows(target, judged, _removed_keys(parts, target, source), is_whole))
+        reads += [_read_up_to(source, part, target, place) for place, part in enumerate(parts)]
+    return MappedSource(source.name, clock, tuple(tables), tuple(targets), tuple(reads))
+
+
+def _targets_and_rules(source: SourceConfig, clock: datetime) -> tuple[tuple[Target, Rules], ...]:
+    return (
+        (EVENTS_TARGET, event_rules(source)),
+        (PRODUCTS_TARGET, product_rules()),
+        (USERS_TARGET, user_rules(source, clock)),
     )
 
 
-def _as_tuple(mapping: TableMapping | None) -> tuple[TableMapping, ...]:
-    return () if mapping is None else (mapping,)
+def read_source(mapped: MappedSource, run_id: str) -> SourceRows:
+    """Read every table of a mapped source, and decide which rows are loaded."""
+    keys = {each.target.table.name: each.target.table.key for each in mapped.targets}
+    checked = {each.target.table.name: check_rows(each.judged, *each.target.table.key) for each in mapped.targets}
+    frames = {name: each.rows for name, each in checked.items()}
+    good = {name: good_rows(frame) for name, frame in frames.items()}
+    bad = [quarantine_rows(frame, name, mapped.name, run_id, mapped.clock) for name, frame in frames.items()]
+    products = good[schema.PRODUCTS.name].withColumnRenamed("content_hash", "text_hash")
+    return SourceRows(
+        good[schema.EVENTS.name].select(*(name for name in schema.EVENTS.names if name not in PRICE_STAMPS)),
+        products.select(*schema.PRODUCTS.names),
+        good[schema.USERS.name].select(*schema.USERS.names),
+        reduce(DataFrame.union, bad),
+        reduce(DataFrame.union, [count_outcomes(frame, name) for name, frame in frames.items()]),
+        {name: frames[name].select(*key) for name, key in keys.items()},
+        tuple(frame for each in checked.values() for frame in each.cached),
+    )
 
 
-def _read_tables(
-    spark: SparkSession, source_root: str, mappings: Sequence[TableMapping], target: schema.Table
-) -> Tables:
-    return [(mapping, read_table(spark, mapping, source_root, target.name)) for mapping in mappings]
+def _table_rows(
+    spark: SparkSession, source: SourceConfig, source_root: str, last: LastReads, target: Target, place: int
+) -> TableRows:
+    """The rows of a source table that are to be read, given what the last load read."""
+    mapping = source.mappings(target.table.name)[place]
+    table = read_table(spark, mapping.read, source_root, target.table.name)
+    known = last.get((target.table.name, place))
+    if known is None or known.mapping != digest_of_mappings(source):
+        return all_rows(spark, mapping, source_root, table)
+    (key,) = target.table.key
+    return new_rows(spark, mapping, source_root, table, known.position, mapping.columns.get(key, "NULL"))
 
 
-def read_table(spark: SparkSession, mapping: TableMapping, source_root: str, target: str) -> DataFrame:
-    """The source table of a mapping to ``target``. Raises ExpectedError when it is not there or cannot be read."""
-    read = mapping.read
-    reader = spark.read.format(read.format).options(**reader_options(read))
-    try:
-        if read.path is not None:
-            return reader.load(_address(read.path, source_root))
-        return reader.load() if read.format == "jdbc" else reader.table(read.table or "")
-    except (PySparkException, Py4JJavaError) as error:
-        raise ExpectedError(
-            f"{target}: source table {mapping.read.name} ({read.format}) cannot be read: {_first_line(error)}"
-            f"{_files_beside(read, source_root)}"
-        ) from None
+def _read_up_to(source: SourceConfig, part: TableRows, target: Target, place: int) -> SourceRead:
+    digest = digest_of_mappings(source)
+    return SourceRead(target.table.name, place, part.mapping.read.name, digest, part.position)
 
 
-@contextmanager
-def read_errors_as_expected() -> Iterator[None]:
-    """Put this around the first action on what ``read_source`` gives, where damaged files and null keys first show.
-
-    Raises ExpectedError that says which it is.
-    """
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        message = _first_line(error)
-        if "FAILED_READ_FILE" in message:
-            raise ExpectedError(f"a source table cannot be read to its end: {message}") from None
-        if "NULL_MAP_KEY" in message:
-            raise ExpectedError("a map in a mapping has a key that is null in some row; use coalesce() there") from None
-        raise
-
-
-def _first_line(error: Exception) -> str:
-    message = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else str(error)
-    return str(message).splitlines()[0]
-
-
-def reader_options(read: ReadFrom) -> dict[str, str]:
-    """Options for Spark's reader, with ``${NAME}`` filled from the environment.
-
-    CSV files are read with a header unless the options say otherwise, and as text, which is then converted to the
-    contract's types.
-    Raises ExpectedError for a variable that is not set.
-    """
-    options = {name: _filled(name, value) for name, value in read.options.items()}
-    if read.format == "csv":
-        return {"header": "true", **options}
-    if read.format == "jdbc" and read.table is not None:
-        return {"dbtable": read.table, **options}
-    return options
-
-
-def _filled(option: str, value: str) -> str:
-    missing = [name for name in _VARIABLE.findall(value) if name not in os.environ]
-    if missing:
-        raise ExpectedError(f"option {option}: the environment has no variable {', '.join(missing)}; set it")
-    return _VARIABLE.sub(lambda match: os.environ[match.group(1)], value)
-
-
-def _address(path: str, source_root: str) -> str:
-    absolute = "://" in path or path.startswith("/")
-    return path if absolute else f"{source_root.rstrip('/')}/{path}"
-
-
-def _files_beside(read: ReadFrom, source_root: str) -> str:
-    """Text that names the files in the folder of a missing local file."""
-    if read.path is None or "://" in (address := _address(read.path, source_root)):
-        return ""
-    folder = Path(address).parent
-    if not folder.is_dir():
-        return f"; there is no folder {folder}"
-    names = sorted(entry.name for entry in folder.iterdir())
-    return f"; {folder} holds: {', '.join(names[:20]) or 'nothing'}"
+def _removed_keys(parts: Sequence[TableRows], target: Target, source: SourceConfig) -> DataFrame | None:
+    """The keys of rows that the source tables no longer have; None where none of them says."""
+    (key,) = target.table.key
+    keys = [
+        map_table(MappedTable(part.removed, part.mapping, target), source).select(key).where(F.col(key).isNotNull())
+        for part in parts
+        if part.removed is not None
+    ]
+    return reduce(DataFrame.union, keys) if keys else None

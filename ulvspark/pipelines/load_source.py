@@ -6,43 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake import load_limits
-from ulvspark.intake.alike_ids import alike_ids
-from ulvspark.intake.identity import event_id_properties
-from ulvspark.intake.notes import VARIABLE
-from ulvspark.intake.outcomes import TableOutcome, by_source_table, together
-from ulvspark.intake.price_stamps import changed_events, stamp
-from ulvspark.intake.sources import Mapped, read_errors_as_expected, read_source
+from ulvspark.intake.failures import read_errors_as_expected
+from ulvspark.intake.judging import load_limits
+from ulvspark.intake.judging.alike_ids import alike_ids
+from ulvspark.intake.judging.identity import event_id_properties
+from ulvspark.intake.judging.notes import VARIABLE
+from ulvspark.intake.judging.outcomes import TableOutcome, by_source_table, together
+from ulvspark.intake.merging import PRICE_SUMS, merge_rows
+from ulvspark.intake.sources import MappedSource, SourceRows, map_source, read_source
+from ulvspark.intake.vanished import handle_vanished
+from ulvspark.warehouse.changes.running_sums import bring_sums_up_to_date
+from ulvspark.warehouse.changes.source_reads import last_reads, save_reads
 from ulvspark.warehouse.lease import INPUTS
 from ulvspark.warehouse.runs.opening import open_run
-from ulvspark.warehouse.runs.report import Step
+from ulvspark.warehouse.runs.report import RunLog, Step
 from ulvspark.warehouse.runs.table_check import check_tables
-from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, MergeCounts, Warehouse, WarehouseSettings
+from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
 
 JOB = "load_source"
 
 TARGETS = (schema.PRODUCTS, schema.USERS, schema.EVENTS)
 """The tables that rows are merged into, in this order: prices of new events are compared within the new products."""
 
-IS_CHANGED = {
-    schema.EVENTS.name: "t.content_hash <> s.content_hash",
-    schema.PRODUCTS.name: "t.text_hash <> s.text_hash",
-    schema.USERS.name: (
-        "NOT (t.signup <=> s.signup AND t.country <=> s.country AND to_json(t.attributes) <=> to_json(s.attributes))"
-    ),
-}
-"""When a row that is there is replaced: SQL on t (the table) and s (the source's row)."""
-
 ROWS_OF = "rows of "
-"""Beginning of the counts of rows that each source table had."""
+"""Beginning of the counts of rows that each source table had, where it was read as a whole."""
 
 OUTCOMES = ("read", "new", "changed", "ignored", "quarantined")
 
@@ -69,8 +62,13 @@ class LoadReport:
     """What an operator should know, a sentence each."""
 
 
-def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest) -> LoadReport:
+def load_source(
+    warehouse: Warehouse, source: SourceFile, clock: datetime, request: RunRequest, full: bool = False
+) -> LoadReport:
     """Load one source as of ``clock``; events later than that are in the future.
+
+    Tables that the mapping reads incrementally are read as a whole with ``full``, the first time, and where what is new
+    cannot be known; ``full`` also finds the rows of the warehouse that the source no longer has.
 
     Loading again changes nothing that is the same. An event whose content changed under its event_id is replaced and
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
@@ -79,30 +77,33 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
     with open_run(warehouse, JOB, request, [INPUTS]) as run:
         with _mistakes_named(source.path):
             _check_settings(warehouse, source.config)
-            check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE))
+            check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE, schema.PRICE_DAYS, schema.SOURCE_READS))
             properties = warehouse.properties(schema.EVENTS.name) if warehouse.exists(schema.EVENTS.name) else {}
             id_properties = event_id_properties(source.config, properties)
-            mapped = read_source(warehouse.spark, source.config, source.root, clock, run.run_id)
+            last = None if full else last_reads(warehouse, source.config.name)
+            mapped = map_source(warehouse.spark, source.config, source.root, clock, last)
 
         # One pass over the source maps its rows, decides which are good, and stages them.
-        with run.step("read") as step, _mistakes_named(source.path):
-            outcomes = _count_outcomes(mapped, source.config, step)
-            last_rows = _rows_of_last_loads(warehouse, source.config)
-            for sentence in load_limits.warnings(outcomes, source.config.limits, last_rows):
-                run.warn(sentence)
-            if refusals := load_limits.refusals(outcomes, source.config.limits, last_rows):
-                raise RefusedError(f"{source.path}: nothing was loaded: {'; '.join(refusals)}")
+        with run.step("read") as step, _mistakes_named(source.path), read_errors_as_expected(mapped.tables):
+            rows = read_source(mapped, run.run_id)
+            outcomes = _count_outcomes(rows, source.config, mapped, step)
+        _check_limits(run, source, mapped, outcomes)
 
         _ensure_tables(warehouse, source.config, id_properties)
 
-        for table, rows in zip(TARGETS, (mapped.products, mapped.users, mapped.events), strict=True):
+        for table, good_rows in zip(TARGETS, (rows.products, rows.users, rows.events), strict=True):
             with run.step(table.name) as step:
                 good = run.counts[f"{table.name}_read"] - run.counts[f"{table.name}_quarantined"]
-                new_rows = _with_price_stamps(warehouse, rows) if table is schema.EVENTS else rows
-                merged = warehouse.merge(new_rows, table, IS_CHANGED[table.name]) if good else MergeCounts(0, 0)
+                merged = merge_rows(warehouse, source.config, table, good_rows, good)
                 ignored = good - merged.inserted - merged.updated
                 outcome = {"new": merged.inserted, "changed": merged.updated, "ignored": ignored}
                 step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
+
+        with run.step("vanished") as step:
+            step.count(**handle_vanished(warehouse, source.config, mapped, rows, full))
+
+        with run.step("prices"):
+            bring_sums_up_to_date(PRICE_SUMS, warehouse)
 
         if run.counts["events_new"]:
             with run.step("ids") as step:
@@ -112,12 +113,15 @@ def load_source(warehouse: Warehouse, source: SourceFile, clock: datetime, reque
         with run.step("quarantine"):
             if any(run.counts[f"{table.name}_quarantined"] for table in TARGETS):
                 # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
-                bad_rows = mapped.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
+                bad_rows = rows.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
                 warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
+
+        # Only now is it known as read: a load that was killed before reads the same again.
+        save_reads(warehouse, source.config.name, mapped.reads, run.run_id, clock)
 
         written = (*TARGETS, schema.QUARANTINE)
         run.versions_written.update({table.name: warehouse.version(table.name) for table in written})
-        mapped.release()
+        rows.release()
     return _report(run.counts, run.warnings)
 
 
@@ -139,11 +143,11 @@ def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
         )
 
 
-def _count_outcomes(mapped: Mapped, source: SourceConfig, step: Step) -> list[TableOutcome]:
-    with read_errors_as_expected():
-        outcomes = by_source_table(mapped.outcomes.collect(), source.source_tables)
+def _count_outcomes(rows: SourceRows, source: SourceConfig, mapped: MappedSource, step: Step) -> list[TableOutcome]:
+    outcomes = by_source_table(rows.outcomes.collect(), source.source_tables)
     for each in outcomes:
-        step.count(**{f"{ROWS_OF}{source.name}: {each.place}": each.rows})
+        if each.target in mapped.whole_tables:
+            step.count(**{f"{ROWS_OF}{source.name}: {each.place}": each.rows})
     for table in (together(outcomes, target.name) for target in TARGETS):
         step.count(**{f"{table.target}_read": table.rows, f"{table.target}_quarantined": table.quarantined})
         step.count(**{f"{table.target}_quarantined_{reason}": number for reason, number in table.bad.items()})
@@ -151,10 +155,19 @@ def _count_outcomes(mapped: Mapped, source: SourceConfig, step: Step) -> list[Ta
     return outcomes
 
 
+def _check_limits(run: RunLog, source: SourceFile, mapped: MappedSource, outcomes: Sequence[TableOutcome]) -> None:
+    """Report what an operator should know of this load. Raises RefusedError where it is beyond the source's limits."""
+    limits, last = source.config.limits, _rows_of_last_loads(run.warehouse, source.config)
+    # Tables of which only what is new was read are not compared: that is more on one day than on another.
+    last = {place: rows for place, rows in last.items() if place.partition(" ")[0] in mapped.whole_tables}
+    for sentence in load_limits.warnings(outcomes, limits, last):
+        run.warn(sentence)
+    if refusals := load_limits.refusals(outcomes, limits, last):
+        raise RefusedError(f"{source.path}: nothing was loaded: {'; '.join(refusals)}")
+
+
 def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str, list[int]]:
     """The rows of each source table in the last loads that had it, by ``TableOutcome.place``."""
-    if not warehouse.exists(schema.RUNS.name):
-        return {}
     loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("status") == "done"))
     last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
     prefix = f"{ROWS_OF}{source.name}: "
@@ -172,16 +185,6 @@ def _ensure_tables(warehouse: Warehouse, source: SourceConfig, id_properties: Ma
         warehouse.set_properties(schema.EVENTS.name, id_properties)
     for table in (schema.PRODUCTS, schema.USERS, schema.QUARANTINE):
         warehouse.ensure(table)
-
-
-def _with_price_stamps(warehouse: Warehouse, events: DataFrame) -> DataFrame:
-    """New and changed events with their prices put into words; an event keeps the stamps it once got."""
-    known = warehouse.read(schema.EVENTS.name)
-    if warehouse.is_empty(schema.EVENTS.name):
-        # Spark plans the stamps of a first load without what is known.
-        known = known.limit(0)
-    changed = changed_events(events, known).persist(StorageLevel.DISK_ONLY)
-    return stamp(changed, known, warehouse.read(schema.PRODUCTS.name))
 
 
 def _count_alike_ids(warehouse: Warehouse, outcomes: Sequence[TableOutcome], step: Step) -> list[str]:

@@ -28,7 +28,7 @@ from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.score_rows import ScoreFacts, score_rows
 from ulvspark.scoring.token_meter import TokenMeter
 from ulvspark.scoring.workers import ShippedModel, ship_bundle
-from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.lease import SCORES
 from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.publishing.gates import GateConfig, failed_gates, figures, night_before

@@ -25,6 +25,8 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "false",
     # A key that occurs twice in a map keeps its last value, instead of ending the job.
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    # Spark by itself reads texts in six encodings alone, without the one that Windows writes.
+    "spark.sql.legacy.javaCharsets": "true",
     # pandas writes nanoseconds, which Spark's timestamps cannot hold: read as numbers, which a mapping converts.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # The model is cached in the worker process, so workers must outlive their tasks.

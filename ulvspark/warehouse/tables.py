@@ -32,6 +32,9 @@ CONFLICTS = (
 ALLOW_NEW_COLUMNS = {"mergeSchema": "true"}
 """Write options: a newer release may write columns that a table made by an older one lacks."""
 
+SHORT_SPANS = {"maxRecordsPerFile": "250000"}
+"""Write options: files of sorted rows that each hold a short span of what they are sorted by."""
+
 CHANGE_FEED = "delta.enableChangeDataFeed"
 
 FOR_EVERY_READER = {
@@ -209,17 +212,18 @@ class Warehouse:
             writer.createOrReplace()
         return self.version(name)
 
-    def merge(self, frame: DataFrame, table: Table, update_when: str | None) -> MergeCounts:
+    def merge(self, frame: DataFrame, table: Table, update_when: str | None, span: str | None = None) -> MergeCounts:
         """Merge rows by the table's key, each key at most once in ``frame``.
 
         ``update_when`` is an SQL condition on t (the table) and s (the rows) under which a known row is replaced;
-        None only inserts.
+        None only inserts. ``span`` is SQL of the table's columns that holds for every known row with a key of
+        ``frame``: Delta then reads only files that can have such rows.
         """
         if self.is_empty(table.name):
-            # The first rows of a table: there is nothing to compare them with.
-            return MergeCounts(self._insert(frame, table.name), 0)
+            return MergeCounts(self.insert(_sorted_by_order(frame, table), table), 0)
+        target = self.delta_table(table.name).alias("t")
         on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)
-        merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
+        merge = target.merge(frame.alias("s"), on if span is None else f"{on} AND t.{span}")
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
@@ -227,11 +231,20 @@ class Warehouse:
             (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
-    def _insert(self, frame: DataFrame, name: str) -> int:
-        """Add rows to a table; returns how many."""
+    def insert(self, frame: DataFrame, table: Table) -> int:
+        """Add rows whose keys the table does not have; returns how many."""
         counted = Observation()
-        self.append(frame.observe(counted, F.count("*").alias("rows")), name)
+        observed = frame.observe(counted, F.count("*").alias("rows"))
+        self._write(observed, table.name, "append", options=ALLOW_NEW_COLUMNS | SHORT_SPANS)
         return int(counted.get["rows"])
+
+    def add_sums(self, frame: DataFrame, table: Table) -> None:
+        """Add the sums of ``frame``, each key at most once, to those that ``table`` has; new keys become rows."""
+        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
+        added = {name: f"t.{name} + s.{name}" for name in table.names if name not in table.key}
+        merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
+        with self._commit(table.name):
+            merge.whenMatchedUpdate(set=dict(added)).whenNotMatchedInsertAll().execute()
 
     def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
         """Replace the rows whose key is in ``keys`` by the rows of ``frame``, which has no other keys."""
@@ -241,6 +254,13 @@ class Warehouse:
         merge = merge.whenMatchedDelete("s.is_row IS NULL").whenMatchedUpdateAll()
         with self._commit(table.name):
             merge.whenNotMatchedInsertAll("s.is_row").execute()
+
+    def delete_keys(self, table: Table, keys: DataFrame) -> None:
+        """Remove the rows of ``table`` whose key is in ``keys``, each key once."""
+        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
+        merge = self.delta_table(table.name).alias("t").merge(keys.alias("s"), on)
+        with self._commit(table.name):
+            merge.whenMatchedDelete().execute()
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
@@ -315,15 +335,19 @@ class Warehouse:
 
         Raises ExpectedError when there is no such table.
         """
+        jvm: Any = self.spark._jvm
+        nothing = jvm.scala.Option.empty()
+        return self.delta_log(name).update(False, nothing, nothing)
+
+    def delta_log(self, name: str) -> Any:  # noqa: ANN401 - Delta's own Java object
+        """Delta's log of a table. Raises ExpectedError when there is no such table."""
         self._check_exists(name)
         jvm: Any = self.spark._jvm
         table: Any = self.location(name)
         if self.root.startswith(CATALOG):
             database = jvm.scala.Option.apply(self.root.removeprefix(CATALOG))
             table = jvm.org.apache.spark.sql.catalyst.TableIdentifier(name, database)
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, table)
-        nothing = jvm.scala.Option.empty()
-        return log.update(False, nothing, nothing)
+        return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, table)
 
     def _check_exists(self, name: str) -> None:
         if not self.exists(name):
@@ -368,6 +392,10 @@ class Warehouse:
             else:
                 writer.save(self.location(name))
         return self.version(name)
+
+
+def _sorted_by_order(frame: DataFrame, table: Table) -> DataFrame:
+    return frame if table.order is None else frame.sortWithinPartitions(table.order)
 
 
 def _absolute(root: str) -> str:

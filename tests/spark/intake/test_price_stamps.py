@@ -16,13 +16,13 @@ START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 def event(name, day, price, product="mug", kind="purchase", list_price=None):
     time = START + timedelta(days=day)
     money = [None if each is None else Decimal(str(each)) for each in (price, list_price)]
-    return (name, "ann", "o", time, kind, product, Decimal(1), *money, money[0], None, f"hash {name}", START)
+    return (name, "ann", "o", time, kind, product, Decimal(1), *money, money[0], None, hash(name), START)
 
 
 @pytest.fixture
 def stamps(spark):
     products = spark.createDataFrame(
-        [("mug", "mug", "kitchen > mugs", None, None, "h"), ("cup", "cup", "kitchen > cups", None, None, "h")],
+        [("mug", "mug", "kitchen > mugs", None, None, 0), ("cup", "cup", "kitchen > cups", None, None, 0)],
         schema.PRODUCTS.ddl,
     )
     nothing = spark.createDataFrame([], schema.EVENTS.ddl)

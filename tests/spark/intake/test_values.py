@@ -10,9 +10,9 @@ from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.source import SourceConfig
 from ulvspark.contract.sources.values import MISSING_WORDS
-from ulvspark.intake.alike_ids import COUNTED_AT_MOST, Alike, alike_ids
-from ulvspark.intake.outcomes import by_source_table, together
-from ulvspark.intake.sources import read_source
+from ulvspark.intake.judging.alike_ids import COUNTED_AT_MOST, Alike, alike_ids
+from ulvspark.intake.judging.outcomes import by_source_table, together
+from ulvspark.intake.sources import map_source, read_source
 
 CLOCK = datetime(2024, 6, 1, tzinfo=UTC)
 MORE = {"order_id": "basket", "amount": "total", "list_price": "list", "text": "words"}
@@ -29,7 +29,7 @@ class Loaded:
 
     def __init__(self, spark, folder, content):
         config = validate(SourceConfig, content, "shop.yaml")
-        mapped = read_source(spark, config, str(folder), CLOCK, "run")
+        mapped = read_source(map_source(spark, config, str(folder), CLOCK), "run")
         self.events = {each.event_id: each for each in mapped.events.collect()}
         bad = mapped.quarantine.collect()
         self.reasons = {

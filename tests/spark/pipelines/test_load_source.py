@@ -20,7 +20,7 @@ from tests.spark.source_files import COLUMNS, row, source, write, write_yaml
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError, run_as_job
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake.sources import read_source
+from ulvspark.intake.sources import map_source, read_source
 from ulvspark.warehouse.tables import Warehouse
 
 ROOT = Path(__file__).parents[3]
@@ -196,5 +196,5 @@ def test_times_and_ids_do_not_depend_on_the_machine(spark, tmp_path):
     assert loaded["ingested_at"].isoformat() == "2024-06-01T00:00:00+00:00"
     assert loaded["order_id"] == "ann/2024-01-05"
     here = validate(SourceConfig, content, "shop.yaml")
-    mapped = read_source(spark, here, str(tmp_path / "in"), datetime(2024, 6, 1, tzinfo=UTC), "run")
+    mapped = read_source(map_source(spark, here, str(tmp_path / "in"), datetime(2024, 6, 1, tzinfo=UTC)), "run")
     assert [loaded["event_id"]] == [each.event_id for each in mapped.events.collect()]

@@ -30,7 +30,7 @@ def add_bot(warehouse: Warehouse, events: int) -> None:
         "event_time": F.timestamp_seconds(1_577_836_800 + F.col("id") * 10),
         "event_type": F.lit("view"),
         "product_id": F.concat(F.lit("p"), F.col("id") % 3),
-        "content_hash": F.col("id").cast("string"),
+        "content_hash": F.col("id").cast("bigint"),
         "ingested_at": F.timestamp_seconds(F.lit(1_577_836_800)),
     }
     columns = [known.get(each.name, F.lit(None)).cast(each.type).alias(each.name) for each in schema.EVENTS.columns]

@@ -11,7 +11,7 @@ from tests.spark import shop
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.source import SourceConfig
-from ulvspark.intake.sources import read_source
+from ulvspark.intake.sources import map_source, read_source
 from ulvspark.simulation.behaviour import event_log
 from ulvspark.simulation.catalogue import catalogue
 from ulvspark.simulation.config import SimulationConfig
@@ -65,7 +65,7 @@ def test_the_shipped_mapping_reads_what_the_job_writes(spark, tmp_path):
     small = ["users=30", "products=100", "days=60", "visits_per_day=0.2"]
     assert simulate.main([f"--config={conf / 'simulation.yaml'}", f"--out={tmp_path}", *small]) == 0
     source = load_config(SourceConfig, conf / "sources/simulated.yaml")
-    mapped = read_source(spark, source, str(tmp_path), datetime(2026, 1, 1, tzinfo=UTC), "run")
+    mapped = read_source(map_source(spark, source, str(tmp_path), datetime(2026, 1, 1, tzinfo=UTC)), "run")
     assert mapped.quarantine.count() == 0
     written = spark.read.format("delta").load(str(tmp_path / "events")).toPandas().set_index("event_id").event_time
     read = mapped.events.toPandas().set_index("event_id").event_time

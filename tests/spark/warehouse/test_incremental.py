@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import Column, Table
 from ulvspark.warehouse import change_feed, incremental
-from ulvspark.warehouse.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.pinned import pin
 
 SALES = Table("sales", (Column("sale", "INT", True), Column("seller", "STRING"), Column("paid", "INT")), key=("sale",))

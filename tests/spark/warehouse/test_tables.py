@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
-from ulvspark.warehouse.change_feed import commit_note, newest_commit_note
+from ulvspark.warehouse.changes.change_feed import commit_note, newest_commit_note
 from ulvspark.warehouse.lease import SCORES
 from ulvspark.warehouse.lease.lease import take
 from ulvspark.warehouse.lease.places import place_of

@@ -2,8 +2,8 @@
 
 from ulvspark.contract.config import validate
 from ulvspark.contract.sources.limits import Limits
-from ulvspark.intake.load_limits import refusals, warnings
-from ulvspark.intake.outcomes import TableOutcome
+from ulvspark.intake.judging.load_limits import refusals, warnings
+from ulvspark.intake.judging.outcomes import TableOutcome
 
 LIMITS = Limits()
 

@@ -15,7 +15,7 @@ BELOW_PIPELINES = ("contract", "intake", "history", "model", "scoring", "simulat
 MAY_IMPORT = {
     "ulvspark.contract": {"ulvspark.contract"},
     "ulvspark.simulation": {"ulvspark.contract", "ulvspark.simulation"},
-    "ulvspark.intake": {"ulvspark.contract", "ulvspark.intake"},
+    "ulvspark.intake": {"ulvspark.contract", "ulvspark.intake", "ulvspark.warehouse"},
     "ulvspark.history": {"ulvspark.contract", "ulvspark.history"},
     "ulvspark.model": {"ulvspark.contract", "ulvspark.history", "ulvspark.model"},
     "ulvspark.scoring": {"ulvspark.contract", "ulvspark.history", "ulvspark.model", "ulvspark.scoring"},

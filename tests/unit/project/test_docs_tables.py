@@ -7,7 +7,7 @@ import pytest
 from tests.unit.project.pages import ROOT, prose, rows, section
 from ulvspark.contract import schema
 from ulvspark.contract.spec import HistorySpec
-from ulvspark.intake import quarantine
+from ulvspark.intake.judging import quarantine
 
 PAGE = ROOT / "docs/tables.md"
 SOURCES = ROOT / "docs/sources.md"

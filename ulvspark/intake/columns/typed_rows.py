@@ -9,7 +9,6 @@ from pyspark.sql.types import DataType, DoubleType, FloatType, StringType
 
 from ulvspark.contract import schema
 from ulvspark.contract.source import SourceConfig, TableMapping
-from ulvspark.intake import notes
 from ulvspark.intake.columns.event_types import event_type
 from ulvspark.intake.columns.expressions import Evaluated
 from ulvspark.intake.columns.ids import canonical_id, is_inexact, may_vary
@@ -17,7 +16,8 @@ from ulvspark.intake.columns.numbers import has_lost_digits, is_larger, loses_di
 from ulvspark.intake.columns.targets import TEXTS, Target
 from ulvspark.intake.columns.texts import is_damaged, is_missing_word, trimmed
 from ulvspark.intake.columns.times import day, instant
-from ulvspark.intake.quarantine import AMOUNT_TOO_LARGE, DAMAGED, INEXACT, UNPARSABLE
+from ulvspark.intake.judging import notes
+from ulvspark.intake.judging.quarantine import AMOUNT_TOO_LARGE, DAMAGED, INEXACT, UNPARSABLE
 
 _GIVEN = "given_"
 

@@ -15,6 +15,7 @@ from ulvspark.warehouse.tables import Warehouse
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 20
+CANCEL_SECONDS = 1
 
 LOG_WAIT_SECONDS = 2 * LEASE_SECONDS
 """The lease ``log`` is held for seconds; a run that was killed in them keeps it until it expires."""
@@ -83,5 +84,8 @@ def _renew_until(ended: threading.Event, lease: Lease, warehouse: Warehouse) -> 
         if lease.is_lost or lease.seconds_left() < COMMIT_SECONDS:
             lease.is_lost = True
             logger.error("%s", lease.lost_error())
-            warehouse.spark.sparkContext.cancelAllJobs()
-            return
+            # Again and again: what the run was about to start when the lease was lost is not there to be cancelled yet.
+            while True:
+                warehouse.spark.sparkContext.cancelAllJobs()
+                if ended.wait(CANCEL_SECONDS):
+                    return

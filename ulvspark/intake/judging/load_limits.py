@@ -5,10 +5,10 @@ from statistics import median
 
 from ulvspark.contract import schema
 from ulvspark.contract.sources.limits import Limits
-from ulvspark.intake import notes
-from ulvspark.intake.alike_ids import Alike
-from ulvspark.intake.outcomes import TableOutcome, together
-from ulvspark.intake.quarantine import AMOUNT_TOO_LARGE, DAMAGED, INEXACT, UNPARSABLE
+from ulvspark.intake.judging import notes
+from ulvspark.intake.judging.alike_ids import Alike
+from ulvspark.intake.judging.outcomes import TableOutcome, together
+from ulvspark.intake.judging.quarantine import AMOUNT_TOO_LARGE, DAMAGED, INEXACT, UNPARSABLE
 
 LAST_LOADS = 7
 """A source table's rows are compared with the median of so many loads."""

@@ -10,6 +10,7 @@ from ulvspark.contract import schema
 from ulvspark.contract.source import SourceConfig
 from ulvspark.intake.columns.targets import EVENTS_TARGET
 
+MALFORMED = "malformed_row"
 MISSING_USER = "missing_user"
 MISSING_PRODUCT = "missing_product"
 MISSING_EVENT_TIME = "missing_event_time"
@@ -38,6 +39,7 @@ IGNORED = (SUPERSEDED, IDENTICAL_COPY)
 Rules = tuple[tuple[str, str], ...]
 """Pairs of SQL: a condition for bad rows, and the reason. The first condition that holds gives the reason."""
 
+_MALFORMED_RULE = ("malformed IS NOT NULL", f"'{MALFORMED}'")
 _FAULT_RULE = ("fault IS NOT NULL", "fault")
 _TYPES = ", ".join(f"'{name}'" for name in schema.EVENT_TYPES)
 _TRADE = "event_type IN ('purchase', 'return')"
@@ -47,6 +49,7 @@ def event_rules(source: SourceConfig) -> Rules:
     """Rules of ``events``. A price of zero is a gift, and allowed."""
     limits = source.limits
     return (
+        _MALFORMED_RULE,
         _missing("user_id", MISSING_USER),
         _FAULT_RULE,
         ("event_time IS NULL", f"'{MISSING_EVENT_TIME}'"),
@@ -66,6 +69,7 @@ def user_rules(source: SourceConfig, clock: datetime) -> Rules:
     """Rules of ``users``, who signed up by the platform's day of ``clock``."""
     today = clock.astimezone(ZoneInfo(source.time_zone)).date()
     return (
+        _MALFORMED_RULE,
         _missing("user_id", MISSING_USER),
         _FAULT_RULE,
         (f"signup NOT BETWEEN DATE '{source.limits.earliest}' AND DATE '{today}'", f"'{IMPLAUSIBLE_SIGNUP}'"),
@@ -74,7 +78,7 @@ def user_rules(source: SourceConfig, clock: datetime) -> Rules:
 
 def product_rules() -> Rules:
     """Rules of ``products``."""
-    return (_missing("product_id", MISSING_PRODUCT), _FAULT_RULE)
+    return (_MALFORMED_RULE, _missing("product_id", MISSING_PRODUCT), _FAULT_RULE)
 
 
 def _missing(column: str, reason: str) -> tuple[str, str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import Row
 
-from ulvspark.intake.notes import by_name
-from ulvspark.intake.quarantine import IGNORED
+from ulvspark.intake.judging.notes import by_name
+from ulvspark.intake.judging.quarantine import IGNORED
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Which rows of a table changed between two versions, and notes in Delta's log that say what a commit was made from."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
@@ -22,12 +24,20 @@ LONGEST_READ = "interval 6 hours"
 """How long a run may take to finish reading a change feed, at most."""
 
 
-def changed_keys(warehouse: Warehouse, name: str, key: str, since: int, until: int) -> DataFrame:
-    """Column ``key`` of the rows that were written, replaced or removed after version ``since``, up to ``until``."""
+def read_changes(warehouse: Warehouse, name: str, since: int, until: int) -> DataFrame:
+    """The rows that were written, replaced or removed after version ``since``, up to ``until``.
+
+    Delta's columns ``_change_type``, ``_commit_version`` and ``_commit_timestamp`` say how and when.
+    """
     reader = warehouse.spark.read.format("delta").option("readChangeFeed", "true")
     reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
     read = reader.table if warehouse.root.startswith(CATALOG) else reader.load
-    return read(warehouse.location(name)).select(key)
+    return read(warehouse.location(name))
+
+
+def changed_keys(warehouse: Warehouse, name: str, key: str, since: int, until: int) -> DataFrame:
+    """Column ``key`` of the rows that changed after version ``since``, up to ``until``."""
+    return read_changes(warehouse, name, since, until).select(key)
 
 
 def tells_of_missing_files(error: Py4JJavaError) -> bool:
@@ -69,10 +79,24 @@ def commit_note(warehouse: Warehouse, note: str) -> Iterator[None]:
 
 
 def newest_commit_note(warehouse: Warehouse, name: str) -> str | None:
-    """The note of the newest commit that changed rows; None if it has none."""
-    commits = warehouse.delta_table(name).history().where(~F.col("operation").isin(*MAINTENANCE))
-    newest = commits.orderBy(F.desc("version")).select("userMetadata").first()
-    return None if newest is None else newest["userMetadata"]
+    """The note of the newest commit that changed rows; None if it has none, or is no longer in the log."""
+    for version in range(warehouse.version(name), -1, -1):
+        info = _commit_info(warehouse, name, version)
+        if info is None or info.get("operation") not in MAINTENANCE:
+            return None if info is None else info.get("userMetadata")
+    return None
+
+
+def _commit_info(warehouse: Warehouse, name: str, version: int) -> dict[str, Any] | None:
+    """What the log says of a commit, read as a file: DESCRIBE HISTORY would start a Spark job for it."""
+    log, jvm = warehouse.delta_log(name), cast("Any", warehouse.spark._jvm)
+    path = jvm.org.apache.hadoop.fs.Path(log.logPath(), f"{version:020d}.json")
+    configuration = log.newDeltaHadoopConf()
+    if not path.getFileSystem(configuration).exists(path):
+        return None
+    lines = log.store().read(path, configuration)
+    actions = (json.loads(lines.apply(number)) for number in range(lines.size()))
+    return next((action["commitInfo"] for action in actions if "commitInfo" in action), None)
 
 
 def table_id(warehouse: Warehouse, name: str) -> str:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 
 from ulvspark.contract.errors import RetryableError
 from ulvspark.contract.schema import Table
-from ulvspark.warehouse.change_feed import (
+from ulvspark.warehouse.changes.change_feed import (
     change_feed_reaches,
     changed_keys,
     commit_note,
