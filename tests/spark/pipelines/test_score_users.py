@@ -158,6 +158,7 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
         "users": 14,
         "scored": 12,
         "no_history": 2,
+        "inexact_sums": 0,
         "histories_encoded": 12,
         "histories_reused": 0,
         "stale_encoders_removed": 0,
