@@ -20,11 +20,15 @@ def parse_date(text: str) -> date:
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO time from the command line, in UTC where it names no zone. Raises ExpectedError."""
+    """An ISO time from the command line, in UTC where it names no zone, on a day as in ``parse_date``.
+
+    Raises ExpectedError.
+    """
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise ExpectedError(f"{text!r} is not a time; write it as 2026-01-31T00:00:00 (UTC)") from None
+    parse_date(given.date().isoformat())
     return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 

@@ -24,6 +24,15 @@ def test_a_date_is_parsed_and_what_is_none_is_an_expected_error():
         parser.parse_args(["--as-of", "2023-02-29"])
 
 
+def test_a_training_set_needs_no_date():
+    parser = arguments.command_parser("build_training_set", None)
+    arguments.add_training_as_of(parser)
+    assert parser.parse_args([]).as_of is None
+    assert parser.parse_args(["--as-of", "2026-03-02"]).as_of == date(2026, 3, 2)
+    with pytest.raises(ExpectedError, match="'0001-01-01' lies outside 1970-01-01 to 2199-12-31"):
+        parser.parse_args(["--as-of", "0001-01-01"])
+
+
 def test_flags_have_the_defaults_that_the_programs_share():
     parser = arguments.command_parser("finetune", None)
     for add in (arguments.add_model, arguments.add_cut, arguments.add_elsewhere, arguments.add_overrides):

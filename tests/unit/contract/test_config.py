@@ -1,12 +1,13 @@
 """Configuration files: whatever is wrong with one is said in a sentence that names it."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from ulvspark.contract.config import load_config
-from ulvspark.contract.dates import parse_date
+from ulvspark.contract.dates import parse_date, parse_time
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.simulation.config import SimulationConfig
@@ -96,7 +97,7 @@ DEEP = "nested more than 50 deep"
         ("recent_events: .inf", "recent_events: inf, which is no finite number"),
         ("recent_events: .nan", "recent_events: nan, which is no finite number"),
         (f"windows_days: [7, 1{'0' * 30}]", r"windows_days\.1: a number beyond"),
-        (f"recent_events: {'[' * 1000}{']' * 1000}", DEEP),
+        (f"recent_events: {'[' * 1000}{']' * 1000}\n", DEEP),
         (f"recent_events: {'[' * 100}{']' * 100}", DEEP),
         (f"recent_events: {'{a: ' * 100}1{'}' * 100}", DEEP),
         ("recent_events: &a [*a]", DEEP),
@@ -139,6 +140,15 @@ def test_a_date_in_a_file_is_one_that_can_be_computed_with(start):
 def test_a_date_that_cannot_be_computed_with_is_a_sentence(text):
     with pytest.raises(ExpectedError, match=f"'{text}' lies outside 1970-01-01 to 2199-12-31; correct the date"):
         parse_date(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("noon", "is not a time"), ("0001-01-01", "outside 1970"), ("9999-12-31T12:00", "outside")]
+)
+def test_a_wrong_time_is_a_sentence(text, message):
+    with pytest.raises(ExpectedError, match=message):
+        parse_time(text)
+    assert parse_time("2026-01-31T00:00:00") == datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-02-30", "01.03.2026", ""])
