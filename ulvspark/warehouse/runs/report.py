@@ -108,19 +108,19 @@ class RunLog:
             yield
         except BaseException as error:
             try:
-                self._finish(_ending(error))
+                self._finish(ending(error))
             except Exception:
                 # The error that ended the run matters more than this one.
                 logger.exception("the report of run %s could not be written", self.run_id)
             raise
         self._finish(Ending("done", DONE, None))
 
-    def _finish(self, ending: Ending) -> None:
+    def _finish(self, end: Ending) -> None:
         if not self._has_row_of_its_own:
             return
-        row = self._row(ending.status, ending.exit_code, ending.reason)
+        row = self._row(end.status, end.exit_code, end.reason)
         replace_row(self.warehouse, row | {"finished_at": datetime.now(UTC)})
-        logger.info("run %s: %s", self.run_id, ending.status)
+        logger.info("run %s: %s", self.run_id, end.status)
 
     def _row(self, status: str, exit_code: int | None, reason: str | None) -> dict[str, Any]:
         return {
@@ -142,7 +142,7 @@ class RunLog:
         }
 
 
-def _ending(error: BaseException) -> Ending:
+def ending(error: BaseException) -> Ending:
     """An unexpected error is reported by its type alone, since its message may quote users' data."""
     if isinstance(error, EXPECTED_ENDS):
         status = "refused" if error.exit_code == REFUSED else "failed"
