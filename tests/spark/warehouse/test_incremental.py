@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.schema import Column, Table
-from ulvspark.warehouse import change_feed, incremental
+from ulvspark.warehouse.changes import change_feed, incremental
 from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.pinned import pin
 
