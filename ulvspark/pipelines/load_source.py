@@ -170,7 +170,7 @@ def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str,
     loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("status") == "done"))
     last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
     prefix = f"{ROWS_OF}{source.name}: "
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {f"{target} from {table}": [] for target, table in source.source_tables}
     for name, number in (count for load in last for count in load.counts.items() if count[0].startswith(prefix)):
         rows.setdefault(name.removeprefix(prefix), []).append(number)
     return rows

@@ -49,6 +49,9 @@ def test_fewer_rows_than_in_the_last_loads_are_told_or_refused():
         assert refusals(day, LIMITS, last) == []
         assert refusals(day, Limits(refuse_fewer_rows=True), last) == [told]
     assert warnings([outcome(450)], LIMITS, last) == []
+    (told,) = warnings(none, LIMITS, {"events from lines.csv": []})
+    assert "there is no row" in told
+    assert warnings(none, LIMITS, {}) == [], "of which only what is new was read"
 
 
 def test_the_cure_of_a_reason_is_told():

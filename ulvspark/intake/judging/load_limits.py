@@ -33,7 +33,8 @@ CURES = {
 def refusals(outcomes: Sequence[TableOutcome], limits: Limits, last_rows: Mapping[str, Sequence[int]]) -> list[str]:
     """Why nothing may be loaded: a sentence each, none for a load as it should be.
 
-    ``last_rows`` are the rows of the last loads of a source table, by ``TableOutcome.place``.
+    ``last_rows`` are the rows of the last loads of a source table, by ``TableOutcome.place``: empty the first time. A
+    table that is not there, such as one of which only what is new was read, is not compared.
     """
     tables = [together(outcomes, table.name) for table in (schema.EVENTS, schema.PRODUCTS, schema.USERS)]
     too_bad = [_too_many_quarantined(table, getattr(limits.quarantined_share, table.target)) for table in tables]
@@ -80,8 +81,8 @@ def _too_much_lost(table: TableOutcome, allowed: float) -> list[str]:
 
 def _fewer_rows(outcomes: Sequence[TableOutcome], limits: Limits, last_rows: Mapping[str, Sequence[int]]) -> list[str]:
     sentences = []
-    for table in outcomes:
-        usual = median(last_rows.get(table.place) or [0])
+    for table in (each for each in outcomes if each.place in last_rows):
+        usual = median(last_rows[table.place] or [0])
         if not table.rows:
             sentences.append(f"{table.place}: there is no row; see whether the extract is complete")
         elif table.rows < limits.fewest_rows * usual:
