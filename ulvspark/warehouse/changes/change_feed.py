@@ -67,9 +67,10 @@ def change_feed_reaches(warehouse: Warehouse, name: str, version: int) -> bool:
 
 
 def _files_are_there(warehouse: Warehouse, name: str, since: int, until: int) -> bool:
-    """Whether every file of the change feed can be opened: to count its rows, Spark reads the ends of the files."""
+    """Whether every file of the change feed can be read: tried on one column."""
+    changes = read_changes(warehouse, name, since, until)
     try:
-        read_changes(warehouse, name, since, until).count()
+        changes.agg(F.count(changes.columns[0])).collect()
     except Py4JJavaError as error:
         if MISSING_FILE not in str(error):
             raise
