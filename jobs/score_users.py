@@ -26,17 +26,22 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_model(command)
     arguments.add_config(command, "conf/score.yaml")
     arguments.add_config(command, "conf/tiers.yaml", "--tiers", "how tiers are decided")
+    command.add_argument(
+        "--accept-change", action="store_true", help="publish this once what the gates in score.yaml would refuse"
+    )
     arguments.add_run(command)
     return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Score one date. Raises RefusedError when verification refuses the scores, ExpectedError for bad input."""
+    """Score one date. Raises RefusedError when the scores must not be published, ExpectedError for bad input."""
     args = parser().parse_args(argv)
     config, decision = load_config(ScoreConfig, args.config), load_config(TierDecision, args.tiers)
     warehouse = Warehouse(get_session(JOB, args.warehouse, reads=[args.warehouse]), args.warehouse)
     request = arguments.run_request(args)
-    score_users(warehouse, open_store(args.models), args.model, args.as_of, config, decision, request)
+    score_users(
+        warehouse, open_store(args.models), args.model, args.as_of, config, decision, request, args.accept_change
+    )
     return DONE
 
 

@@ -35,8 +35,8 @@ from ulvspark.contract.arguments import (
     add_warehouse,
     command_parser,
 )
-from ulvspark.contract.disk import full_disk_as_expected_error
 from ulvspark.contract.errors import DONE, run_as_job
+from ulvspark.contract.storage.disk import full_disk_as_expected_error
 from ulvspark.model.bundle.manifest import Manifest
 from ulvspark.model.bundle.serving_precision import describe
 from ulvspark.model.network.network import UserValueNetwork

@@ -13,7 +13,7 @@ from model_training.report import evidence
 from model_training.report.blocks import Chart, html_table, markdown_table, plain_table
 from model_training.report.formatting import count, number, percent
 from model_training.report.sections import sections, subtitle, title
-from ulvspark.contract.disk import full_disk_as_expected_error
+from ulvspark.contract.storage.disk import full_disk_as_expected_error
 
 CHARTS = "charts"
 

@@ -16,6 +16,8 @@ class RunRequest:
 
     run_id: str | None = None
     """The name that a scheduler gives to the run; None to have one made."""
+    wait_seconds: float = 0
+    """How long the run waits for another one that writes to the same tables."""
 
 
 def command_parser(program: str, docstring: str | None) -> argparse.ArgumentParser:
@@ -34,18 +36,25 @@ def add_warehouse(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """``--run-id``, for programs that write to a warehouse; ``run_request`` reads it."""
+    """``--run-id`` and ``--wait``, for programs that write to a warehouse; ``run_request`` reads them."""
     parser.add_argument(
         "--run-id",
         type=_run_id,
         metavar="ID",
         help="the run's name in ulv_runs, which has it once (default: the job, the time and a random suffix)",
     )
+    parser.add_argument(
+        "--wait",
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long for a run that writes to the same tables; then, or at once by default, exit with 75",
+    )
 
 
 def run_request(args: argparse.Namespace) -> RunRequest:
     """What ``add_run`` was given."""
-    return RunRequest(args.run_id)
+    return RunRequest(args.run_id, args.wait)
 
 
 def _run_id(text: str) -> str:

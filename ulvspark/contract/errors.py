@@ -1,12 +1,13 @@
 """Errors a user can act on, and the exit codes that schedulers read."""
 
-import atexit
 import contextlib
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from ulvspark.contract.storage.scratch import keep, scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +43,8 @@ _bug_logs: dict[Path, str] = {}
 
 
 def name_in_bug_reports(log: Path, content: str) -> None:
-    """Name ``log`` and its ``content`` ("what Spark printed") when the program ends with a bug; else remove it."""
+    """Keep and name ``log``, a file in the scratch folder, and its ``content`` when the program ends with a bug."""
     _bug_logs[log] = content
-    atexit.register(_remove_unless_named, log)
-
-
-def _remove_unless_named(log: Path) -> None:
-    if log in _bug_logs:
-        log.unlink(missing_ok=True)
 
 
 def run_as_job(main: Main) -> None:
@@ -59,6 +54,7 @@ def run_as_job(main: Main) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    scratch_folder()
     try:
         code = main(None)
     except EXPECTED_ENDS as error:
@@ -74,7 +70,7 @@ def run_as_job(main: Main) -> None:
 def _name_bug_logs() -> None:
     while _bug_logs:
         log, content = _bug_logs.popitem()
-        _say(f"{content} is in {log}")
+        _say(f"{content} is in {keep(log)}")
 
 
 def _say(words: str) -> None:

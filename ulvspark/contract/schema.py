@@ -311,5 +311,18 @@ RUNS = Table(
 RUN_STATUSES = ("started", "done", "refused", "failed", "killed")
 
 
+PUBLICATIONS = Table(
+    "ulv_published",
+    (
+        Column("as_of_date", "DATE", True),
+        Column("step", "STRING", True),
+        Column("run_id", "STRING", True),
+        Column("published_at", "TIMESTAMP", True),
+        Column("versions", "MAP<STRING, BIGINT>", True),
+    ),
+    key=("as_of_date", "step", "run_id"),
+)
+"""Which versions of the published tables belong together: one row for each step of a date that was published."""
+
 TRAINING_SET = "training_set"
 """The table of eligible users at each origin: their behaviour (``ulvspark.history.behaviour``) and ``LABELS``."""

@@ -18,8 +18,9 @@ from ulvspark.history.days import local_day
 from ulvspark.history.labels import label, training_rows
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import Population
+from ulvspark.warehouse.lease import TRAINING
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.staging import staging_area
@@ -37,7 +38,10 @@ def build_training_set(
     source has no protocol, a date's label window reaches beyond the data, or the warehouse holds another source.
     """
     settings = warehouse.settings()
-    with open_run(warehouse, JOB, request) as run, staging_area(warehouse, run.run_id) as staging:
+    with (
+        open_run(warehouse, JOB, request, [TRAINING]) as run,
+        staging_area(warehouse, run.run_id, run.warn) as staging,
+    ):
         _check_settings(warehouse, settings, source)
         check_tables(warehouse, read=(schema.EVENTS, schema.PRODUCTS, schema.USERS), added_to=(schema.POPULATIONS,))
         inputs = pin(warehouse, schema.EVENTS, schema.PRODUCTS, schema.USERS)
@@ -64,7 +68,9 @@ def build_training_set(
         with run.step("publish"):
             # Populations first: a training set never stands without them.
             rows = [population.to_row(run.run_id) for population in populations]
-            run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, rows)
+            run.versions_written[schema.POPULATIONS.name] = append_logged(
+                warehouse, run.run_id, schema.POPULATIONS, rows
+            )
             properties = {TRAINING_SET_META: meta.model_dump_json()}
             run.versions_written[schema.TRAINING_SET] = warehouse.replace(
                 warehouse.read(staged), schema.TRAINING_SET, properties, partition_by=("as_of_date",)

@@ -23,6 +23,7 @@ from ulvspark.intake.sources import MappedSource, SourceRows, map_source, read_s
 from ulvspark.intake.vanished import handle_vanished
 from ulvspark.warehouse.changes.running_sums import bring_sums_up_to_date
 from ulvspark.warehouse.changes.source_reads import last_reads, save_reads
+from ulvspark.warehouse.lease import INPUTS
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import RunLog, Step
 from ulvspark.warehouse.runs.table_check import check_tables
@@ -73,7 +74,7 @@ def load_source(
     keeps its price stamps; where no event_id is mapped, other content is another event. Raises ExpectedError, before
     anything is written, for a mapping or source that is wrong, and RefusedError for one beyond its limits.
     """
-    with open_run(warehouse, JOB, request) as run:
+    with open_run(warehouse, JOB, request, [INPUTS]) as run:
         with _mistakes_named(source.path):
             _check_settings(warehouse, source.config)
             check_tables(warehouse, merged=(*TARGETS, schema.QUARANTINE, schema.PRICE_DAYS, schema.SOURCE_READS))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.config import Strict
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import ExpectedError, RefusedError
 from ulvspark.history import behaviour
+from ulvspark.history.days import local_day
 from ulvspark.model.bundle.manifest import Manifest, check_currency
 from ulvspark.model.bundle.store.interface import Store
 from ulvspark.model.predictor import Predictor
@@ -28,16 +29,18 @@ from ulvspark.scoring.score_rows import ScoreFacts, score_rows
 from ulvspark.scoring.token_meter import TokenMeter
 from ulvspark.scoring.workers import ShippedModel, ship_bundle
 from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
+from ulvspark.warehouse.lease import SCORES
 from ulvspark.warehouse.pinned import PinnedTables, pin
-from ulvspark.warehouse.publish import PUBLISHED, publish
-from ulvspark.warehouse.runs.opening import open_run
+from ulvspark.warehouse.publishing.gates import GateConfig, failed_gates, figures, night_before
+from ulvspark.warehouse.publishing.publish import PUBLISHED, publish, record_publication
+from ulvspark.warehouse.publishing.verify import VerifyLimits, verify
+from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import RunLog, Step
 from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
-from ulvspark.warehouse.staging import StagingArea, drop_abandoned, staging_area
+from ulvspark.warehouse.staging import StagingArea, staging_area
 from ulvspark.warehouse.tables import Warehouse
 from ulvspark.warehouse.vector_cache import FilledCache, Lookup, RetentionConfig, open_cache, remove_stale_encoders
-from ulvspark.warehouse.verify import VerifyLimits, verify
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class ScoreConfig(Strict):
     encode: EncodeConfig
     retention: RetentionConfig
     verification: VerifyLimits
+    gates: GateConfig
 
 
 def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to bottom
@@ -60,23 +64,25 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
     config: ScoreConfig,
     decision: tiers.TierDecision,
     request: RunRequest,
+    accept_change: bool = False,
 ) -> None:
     """Score everyone as of ``as_of`` with the bundle ``model`` of ``store``, and publish.
 
     Running a date again leaves one copy of its scores, and encodes only what changed. Raises RefusedError when
-    verification refuses the scores; the published tables then stay as they were. Raises ExpectedError for bad input.
+    verification or a gate refuses the scores, ``accept_change`` opening the gates for this once; the published tables
+    then stay as they were. Raises ExpectedError for bad input.
     """
     settings = warehouse.settings()
     _check_not_in_future(as_of, settings.time_zone)
     with (
-        open_run(warehouse, JOB, request, as_of) as run,
+        open_run(warehouse, JOB, request, [SCORES], as_of) as run,
         TemporaryDirectory() as scratch,
-        staging_area(warehouse, run.run_id) as staging,
+        staging_area(warehouse, run.run_id, run.warn) as staging,
     ):
         check_tables(
             warehouse,
             read=(schema.EVENTS, schema.PRODUCTS, schema.USERS, tiers.TIERS_BY_DATE),
-            added_to=(schema.POPULATIONS, schema.TEXT_VECTORS, schema.USER_VECTORS),
+            added_to=(schema.POPULATIONS, schema.TEXT_VECTORS, schema.USER_VECTORS, schema.PUBLICATIONS),
             replaced=PUBLISHED,
         )
         with run.step("bundle"):
@@ -95,8 +101,10 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
 
         with run.step("population"):
             population = behaviour.measure_population(everyone, manifest.history)
-            row = population.to_row(run.run_id)
-            run.versions_written[schema.POPULATIONS.name] = warehouse.append_rows(schema.POPULATIONS, [row])
+            rows = [population.to_row(run.run_id)]
+            run.versions_written[schema.POPULATIONS.name] = append_logged(
+                warehouse, run.run_id, schema.POPULATIONS, rows
+            )
 
         # BERT reads the texts that no night has read yet (unit `event`).
         text_cache = None
@@ -136,20 +144,30 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
 
         with run.step("verify") as step:
             users, heads = run.counts["users"], manifest.network.heads
-            step.measure(verify(scores, users, heads, manifest.tiers.names, config.verification))
+            verified = verify(scores, users, heads, manifest.tiers.names, config.verification)
+            step.measure(verified.shares)
+        with run.step("gates"):
+            before = night_before(previous_scores.read(schema.SCORES_HISTORY), as_of)
+            newest_event = _newest_event(inputs.read(schema.EVENTS), as_of, settings.time_zone, config.gates)
+            failed = failed_gates(figures(scores, as_of), before, newest_event, config.gates)
+            _refuse_or_accept(run, verified.failures, failed, accept_change)
         with run.step("migration") as step:
             migration = migrate(scores, previous)
             step.count(**migration.counts())
             step.measure(migration.metrics())
         with run.step("publish"):
-            published = publish(warehouse, scores, as_of)
+            published = publish(warehouse, scores, as_of, run.lease_numbers[SCORES])
             run.versions_written.update(published)
+            record_publication(warehouse, run.run_id, JOB, as_of, published)
 
-        with run.step("retention") as step:
+        # The night is done: what fails from here on is a warning.
+        with (
+            run.only_warns("the caches of vectors were not cleared of what is not used"),
+            run.step("retention") as step,
+        ):
             caches = [cache for cache in (text_cache, user_cache) if cache is not None]
             _remove_unused_vectors(warehouse, manifest, caches, schema.SCORES.name in published, config.retention, step)
-            step.count(abandoned_tables_dropped=drop_abandoned(warehouse, datetime.now(UTC)))
-        with run.step("resources") as step:
+        with run.only_warns("what the night took was not measured"), run.step("resources") as step:
             spark = warehouse.spark
             step.measure({"bytes_shuffled": float(shuffled_bytes(spark)), "peak_memory_gb": peak_memory_gb(spark)})
 
@@ -159,6 +177,28 @@ def _check_not_in_future(as_of: date, time_zone: str) -> None:
     today = datetime.now(ZoneInfo(time_zone)).date()
     if as_of > today:
         raise ExpectedError(f"--as-of {as_of} is in the future, today is {today} in {time_zone}; correct it")
+
+
+def _newest_event(events: DataFrame, as_of: date, time_zone: str, gates: GateConfig) -> date | None:
+    """The local day of the newest event before ``as_of``; files of old events are read only if there is no new one."""
+    day = F.date_from_unix_date(local_day("event_time", time_zone))
+    midnight = datetime.combine(as_of, time.min, ZoneInfo(time_zone))
+    before = events.where(F.col("event_time") < F.lit(midnight))
+    fresh = before.where(F.col("event_time") >= F.lit(midnight - timedelta(days=gates.max_event_age_days + 1)))
+    for candidates in (fresh, before):
+        newest: date | None = candidates.agg(F.max(day)).collect()[0][0]
+        if newest is not None:
+            return newest
+    return None
+
+
+def _refuse_or_accept(run: RunLog, faults: Sequence[str], failed_gates: Sequence[str], accept_change: bool) -> None:
+    """Raises RefusedError that names everything that failed, unless it is gates alone and their change is accepted."""
+    if faults or (failed_gates and not accept_change):
+        advice = "" if faults else " (if this is right, publish it once with --accept-change)"
+        raise RefusedError(f"scores not published: {'; '.join([*faults, *failed_gates])}{advice}")
+    for gate in failed_gates:
+        run.warn(f"accepted by --accept-change: {gate}")
 
 
 def _tested_manifest(folder: Path, run: RunLog) -> Manifest:

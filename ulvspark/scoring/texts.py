@@ -1,7 +1,5 @@
 """Encode texts (unit ``event``): titles, searches and reviews not read before -> vectors, sent to every executor."""
 
-import atexit
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from pyspark import Accumulator, SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.rows import WORDS, product_key, text_key
 from ulvspark.history.text import own_text, product_text
@@ -70,8 +69,7 @@ def _encode_batches(
 
 def ship_vectors(context: SparkContext, vectors: DataFrame, name: str) -> str:
     """Send ``vectors`` (text_key, vector; each key once) to every executor under ``name``, which is returned."""
-    scratch = Path(mkdtemp(prefix="ulvspark-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    scratch = Path(mkdtemp(dir=scratch_folder()))
     files = [scratch / file for file in workers.text_vector_files(name)]
     write_vectors(vectors, *files)
     # One file at a time: only local mode can send a folder.

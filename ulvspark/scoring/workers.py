@@ -1,6 +1,5 @@
 """The model on Spark's executors: sent to each once, loaded once in each Python worker."""
 
-import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from pyspark import Accumulator, SparkContext, SparkFiles, TaskContext
 
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.model.bundle.bundle import load_opened
 from ulvspark.model.bundle.files import BundleFiles, open_bundle
 from ulvspark.model.bundle.loading import load_event_encoder, load_scorer
@@ -37,8 +37,7 @@ def ship_bundle(context: SparkContext, bundle: Path, version: str) -> str:
     task.
     """
     name = f"bundle-{version}"
-    scratch = Path(mkdtemp(prefix="ulvspark-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    scratch = Path(mkdtemp(dir=scratch_folder()))
     context.addArchive(f"{shutil.make_archive(str(scratch / name), 'zip', bundle)}#{name}")
     return name
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
 from ulvspark.contract.errors import ExpectedError, name_in_bug_reports
+from ulvspark.contract.storage.scratch import keep, scratch_folder
 
 DELTA_VERSION = "4.4.0"
 UNITY_CATALOG_VERSION = "0.6.0"
@@ -36,13 +36,12 @@ DELTA_JARS = (
 def start_spark(settings: Mapping[str, str]) -> SparkContext:
     """Start a JVM with ``settings``; what the user sets in PYSPARK_SUBMIT_ARGS wins over them.
 
-    All that the JVM prints goes to a file. It is named when the job ends with a bug, and removed otherwise.
+    All that the JVM prints goes to a file. It is kept and named when the job ends with a bug, and removed otherwise.
     Raises ExpectedError, which names the file, when Spark cannot start.
     """
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
-    descriptor, name = tempfile.mkstemp(prefix="ulvspark-spark-", suffix=".log")
-    output = Path(name)
-    with os.fdopen(descriptor, "wb") as stream:
+    output = scratch_folder() / f"ulvspark-spark-{os.getpid()}.log"
+    with output.open("wb") as stream:
         try:
             launch: Any = launch_gateway
             gateway = launch(conf, {"stdout": stream, "stderr": subprocess.STDOUT})
@@ -59,8 +58,8 @@ def _did_not_start(output: Path) -> ExpectedError:
     lines = output.read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
     return ExpectedError(
-        f"Spark did not start ({last}); what it printed is in {output}. It needs Java 17 or 21 (JAVA_HOME) and, where "
-        f"they are not cached yet, the packages {DELTA_PACKAGE} and, for s3a://, {S3_PACKAGE}"
+        f"Spark did not start ({last}); what it printed is in {keep(output)}. It needs Java 17 or 21 (JAVA_HOME) and, "
+        f"where they are not cached yet, the packages {DELTA_PACKAGE} and, for s3a://, {S3_PACKAGE}"
     )
 
 

@@ -28,15 +28,16 @@ NO_ANSWER = (
 """Names of Java's exceptions, as they stand in a stack trace."""
 
 S3A_SETTINGS = {
-    "spark.hadoop.fs.s3a.attempts.maximum": "2",
-    "spark.hadoop.fs.s3a.retry.limit": "2",
+    # A call, with the tries that Amazon's library makes of it; s3a takes no shorter time.
+    "spark.hadoop.fs.s3a.connection.request.timeout": "15s",
+    "spark.hadoop.fs.s3a.connection.establish.timeout": "15s",
+    "spark.hadoop.fs.s3a.connection.timeout": "15s",
+    "spark.hadoop.fs.s3a.attempts.maximum": "3",
+    # And once more.
+    "spark.hadoop.fs.s3a.retry.limit": "1",
     "spark.hadoop.fs.s3a.retry.interval": "500ms",
-    "spark.hadoop.fs.s3a.retry.throttle.limit": "6",
-    "spark.hadoop.fs.s3a.connection.establish.timeout": "5s",
-    "spark.hadoop.fs.s3a.connection.acquisition.timeout": "20s",
-    "spark.hadoop.fs.s3a.connection.timeout": "8s",
 }
-"""How long s3a tries: by default it would be half an hour before it says that a store does not answer."""
+"""With these, s3a gives up a store that does not answer after half a minute; by default it tries for half an hour."""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.storage.scratch import scratch_folder
 from ulvspark.warehouse.fit_to_size import SMALL_DATA_SETTINGS, is_small
 from ulvspark.warehouse.jvm import delta_settings, start_spark
 from ulvspark.warehouse.outages import S3A_SETTINGS
@@ -109,11 +110,24 @@ def _starts_here() -> bool:
 def _local_settings(reads: Sequence[str]) -> dict[str, str]:
     # Workers run this interpreter; only spark-submit reads spark.pyspark.python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = SETTINGS | {"spark.log.level": "ERROR"}
+    settings = SETTINGS | {"spark.log.level": "ERROR", **_scratch_settings()}
     if "MASTER" in os.environ or "--master" in os.environ.get("PYSPARK_SUBMIT_ARGS", ""):
         return settings
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     return settings | LAPTOP_SETTINGS | (SMALL_DATA_SETTINGS if is_small(reads) else {})
+
+
+def _scratch_settings() -> dict[str, str]:
+    """Shuffles, spilled and cached rows, sent files and uploads of this machine go to the program's scratch folder.
+
+    On a cluster its manager says where executors have theirs, and removes them.
+    """
+    folder = str(scratch_folder())
+    return {
+        "spark.local.dir": folder,
+        "spark.hadoop.hadoop.tmp.dir": folder,
+        "spark.hadoop.fs.s3a.buffer.dir": folder,
+    }
 
 
 def _silence_loggers() -> None:

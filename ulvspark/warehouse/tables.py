@@ -1,6 +1,6 @@
 """The Delta tables of a warehouse: reading, writing and merging them in a folder, on S3 or in a catalog."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,13 @@ SHORT_SPANS = {"maxRecordsPerFile": "250000"}
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 
+FOR_EVERY_READER = {
+    "delta.columnMapping.mode": "none",
+    "delta.enableDeletionVectors": "false",
+    "delta.checkpointPolicy": "classic",
+}
+"""Properties that keep a table at Delta's reader version 1, whatever the cluster's defaults are for new tables."""
+
 FORMAT_VERSION = "3"
 """Raised when tables change so that this code cannot read what an older version loaded."""
 
@@ -60,16 +67,44 @@ class MergeCounts:
     updated: int
 
 
+@dataclass(frozen=True)
+class Order:
+    """The place of a write among those of one ``application`` to a table: only higher numbers come after it."""
+
+    application: str
+    number: int
+
+
 class Warehouse:
     """The tables under ``root``: a folder, an s3a:// address, or ``catalog:database`` for catalog tables.
 
     Writing raises RetryableError when another job wrote to the same rows at the same time. On s3a:// Delta notices
-    this only between jobs of one driver, unless it was given a LogStore for several drivers.
+    this only between jobs of one driver; the leases of ``ulvspark.warehouse.lease`` keep several drivers apart.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = _absolute(root.rstrip("/"))
+        self._checks: list[Callable[[], None]] = []
+
+    @contextmanager
+    def checked_by(self, check: Callable[[], None]) -> Iterator[None]:
+        """Call ``check``, which raises an error where nothing may be written, before each write of the block."""
+        self._checks.append(check)
+        try:
+            yield
+        finally:
+            self._checks.remove(check)
+
+    def address(self) -> str:
+        """Where the tables lie: the folder or address of ``root``, or of its database.
+
+        Raises ExpectedError when there is no such database.
+        """
+        if not self.root.startswith(CATALOG):
+            return self.root
+        self._check_database()
+        return self.spark.catalog.getDatabase(self.root.removeprefix(CATALOG)).locationUri
 
     def identifier(self, name: str) -> str:
         """The table as SQL names it."""
@@ -113,9 +148,7 @@ class Warehouse:
         """
         if self.exists(table.name):
             return
-        database = self.root.removeprefix(CATALOG)
-        if self.root.startswith(CATALOG) and not self.spark.catalog.databaseExists(database):
-            raise ExpectedError(f"warehouse {self.root}: there is no database {database}; create it")
+        self._check_database()
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.root.startswith(CATALOG):
             builder = builder.tableName(self.identifier(table.name))
@@ -126,7 +159,7 @@ class Warehouse:
             builder = builder.partitionedBy(*table.partition)
         for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **(properties or {})}.items():
             builder = builder.property(key, value)
-        with conflicts_as_retryable(table.name):
+        with self._commit(table.name):
             builder.execute()
 
     def append(self, frame: DataFrame, name: str) -> int:
@@ -143,10 +176,28 @@ class Warehouse:
         ordered = [tuple(row[name] for name in table.names) for row in rows]
         return self.spark.createDataFrame(ordered, table.ddl)
 
-    def overwrite(self, frame: DataFrame, name: str, partition_by: Sequence[str] = (), where: str | None = None) -> int:
+    def overwrite(
+        self,
+        frame: DataFrame,
+        name: str,
+        partition_by: Sequence[str] = (),
+        where: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> int:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
-        options = {"replaceWhere": where, **ALLOW_NEW_COLUMNS} if where else {"overwriteSchema": "true"}
-        return self._write(frame, name, "overwrite", partition_by, options)
+        extent = {"replaceWhere": where, **ALLOW_NEW_COLUMNS} if where else {"overwriteSchema": "true"}
+        return self._write(frame, name, "overwrite", partition_by, extent | dict(options or {}))
+
+    def overwrite_in_order(self, frame: DataFrame, name: str, order: Order, where: str | None = None) -> int | None:
+        """``overwrite``, unless a write of a higher ``order`` was there before; returns the new version, else None.
+
+        Delta compares the order within the commit, so of two writers at the same time the higher one wins, whichever
+        comes last.
+        """
+        before = self.version(name)
+        options = {"txnAppId": order.application, "txnVersion": str(order.number)}
+        version = self.overwrite(frame, name, where=where, options=options)
+        return None if version == before else version
 
     def replace(
         self, frame: DataFrame, name: str, properties: Mapping[str, str], partition_by: Sequence[str] = ()
@@ -157,7 +208,7 @@ class Warehouse:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
-        with conflicts_as_retryable(name):
+        with self._commit(name):
             writer.createOrReplace()
         return self.version(name)
 
@@ -176,7 +227,7 @@ class Warehouse:
         if update_when is not None:
             merge = merge.whenMatchedUpdateAll(condition=update_when)
         # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
-        with conflicts_as_retryable(table.name):
+        with self._commit(table.name):
             (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
         return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
 
@@ -192,7 +243,7 @@ class Warehouse:
         on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
         added = {name: f"t.{name} + s.{name}" for name in table.names if name not in table.key}
         merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
-        with conflicts_as_retryable(table.name):
+        with self._commit(table.name):
             merge.whenMatchedUpdate(set=dict(added)).whenNotMatchedInsertAll().execute()
 
     def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
@@ -201,19 +252,19 @@ class Warehouse:
         replacements = keys.join(frame.withColumn("is_row", F.lit(True)), list(table.key), "left")
         merge = self.delta_table(table.name).alias("t").merge(replacements.alias("s"), on)
         merge = merge.whenMatchedDelete("s.is_row IS NULL").whenMatchedUpdateAll()
-        with conflicts_as_retryable(table.name):
+        with self._commit(table.name):
             merge.whenNotMatchedInsertAll("s.is_row").execute()
 
     def delete_keys(self, table: Table, keys: DataFrame) -> None:
         """Remove the rows of ``table`` whose key is in ``keys``, each key once."""
         on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
         merge = self.delta_table(table.name).alias("t").merge(keys.alias("s"), on)
-        with conflicts_as_retryable(table.name):
+        with self._commit(table.name):
             merge.whenMatchedDelete().execute()
 
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
-        with conflicts_as_retryable(name):
+        with self._commit(name):
             self.delta_table(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
@@ -224,7 +275,7 @@ class Warehouse:
     def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
         """``properties`` hold no quotes."""
         listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        with conflicts_as_retryable(name):
+        with self._commit(name):
             self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({listed})")
 
     def settings(self) -> WarehouseSettings:
@@ -254,11 +305,12 @@ class Warehouse:
 
     def drop(self, name: str) -> None:
         """Remove a table and its files."""
-        if self.root.startswith(CATALOG):
-            self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
-            return
-        path, files = self._files(self.location(name))
-        files.delete(path, True)
+        with self._commit(name):
+            if self.root.startswith(CATALOG):
+                self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
+                return
+            path, files = self._files(self.location(name))
+            files.delete(path, True)
 
     def _files(self, address: str) -> tuple[Any, Any]:
         """Hadoop's path of an address, and the file system it is on."""
@@ -301,6 +353,24 @@ class Warehouse:
         if not self.exists(name):
             raise ExpectedError(f"warehouse {self.root} has no table {name}; run the job that writes it first")
 
+    def _check_database(self) -> None:
+        database = self.root.removeprefix(CATALOG)
+        if self.root.startswith(CATALOG) and not self.spark.catalog.databaseExists(database):
+            raise ExpectedError(f"warehouse {self.root}: there is no database {database}; create it")
+
+    @contextmanager
+    def _commit(self, name: str) -> Iterator[None]:
+        """A write to a table. Raises RetryableError when another job wrote to it at the same time."""
+        for check in self._checks:
+            check()
+        try:
+            yield
+        except CONFLICTS as error:
+            conflict = type(error).__name__
+            raise RetryableError(
+                f"table {name}: another job wrote to it at the same time ({conflict}); run again"
+            ) from error
+
     def _checked(self, name: str) -> str:
         self._check_exists(name)
         return self.identifier(name)
@@ -316,24 +386,12 @@ class Warehouse:
         writer = frame.write.format("delta").mode(mode).options(**(options or {}))
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with conflicts_as_retryable(name):
+        with self._commit(name):
             if self.root.startswith(CATALOG):
                 writer.saveAsTable(self.identifier(name))
             else:
                 writer.save(self.location(name))
         return self.version(name)
-
-
-@contextmanager
-def conflicts_as_retryable(name: str) -> Iterator[None]:
-    """Turn Delta's errors about concurrent writers of table ``name`` into RetryableError."""
-    try:
-        yield
-    except CONFLICTS as error:
-        conflict = type(error).__name__
-        raise RetryableError(
-            f"table {name}: another job wrote to it at the same time ({conflict}); run again"
-        ) from error
 
 
 def _sorted_by_order(frame: DataFrame, table: Table) -> DataFrame:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from delta.tables import DeltaTable
 
 from jobs import score_users, show_scores
 from tests import tiny
@@ -28,8 +29,11 @@ from ulvspark.scoring import workers
 from ulvspark.warehouse.tables import Warehouse
 
 ROOT = Path(__file__).parents[3]
+ANY_CHANGE = dict.fromkeys(("users", "expected_value"), 1e9) | {"scored_share": 1, "tier_share": 1}
+ANY_NIGHT = {"change": ANY_CHANGE, "change_of_model": ANY_CHANGE, "max_event_age_days": 10_000}
 ANY_SHARES = {"min_scored_share": 0, "min_tier_share": 0, "max_tier_share": 1}
 WEEK = timedelta(days=7)
+PUBLISHED = ("ulv_scores", "ulv_scores_history")
 
 
 def publish(folder: Path, network: NetworkSpec, alias: str, **changes) -> str:
@@ -49,11 +53,13 @@ def models(tmp_path_factory) -> str:
     )
 
 
-def command_line(folder: Path, warehouse: Warehouse, models: str, as_of: date = shop.AS_OF, **limits) -> list[str]:
-    """The job's arguments with the shipped configuration, but for tier shares: any will do unless told otherwise."""
+def command_line(
+    folder: Path, warehouse: Warehouse, models: str, as_of: date = shop.AS_OF, gates: dict | None = None, **limits
+) -> list[str]:
+    """The job's arguments with the shipped configuration, but any shares and changes pass unless told otherwise."""
     config = load_config(ScoreConfig, ROOT / "conf/score.yaml").model_dump()
     path = folder / "score.yaml"
-    path.write_text(json.dumps(config | {"verification": ANY_SHARES | limits}))
+    path.write_text(json.dumps(config | {"verification": ANY_SHARES | limits, "gates": ANY_NIGHT | (gates or {})}))
     options = {
         "as-of": as_of, "warehouse": warehouse.root, "models": models, "model": "champion", "config": path,
         "tiers": ROOT / "conf/tiers.yaml",
@@ -152,6 +158,7 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
         "users": 14,
         "scored": 12,
         "no_history": 2,
+        "inexact_sums": 0,
         "histories_encoded": 12,
         "histories_reused": 0,
         "stale_encoders_removed": 0,
@@ -164,6 +171,9 @@ def test_everybody_gets_a_row_and_strangers_a_status(first_night):
     assert run.versions_read.keys() >= {"events", "products", "users"}
     assert run.versions_written.keys() == {"populations", "user_vectors", "ulv_scores_history", "ulv_scores"}
     assert list(Path(first_night.root).glob("staging*")) == []
+    (published,) = first_night.read("ulv_published").collect()
+    assert (published.as_of_date, published.step, published.run_id) == (shop.AS_OF, "score_users", run.run_id)
+    assert published.versions == {name: run.versions_written[name] for name in ("ulv_scores_history", "ulv_scores")}
 
 
 def test_dates_build_on_the_one_before_and_a_rerun_repairs(night, models, arguments, capsys):
@@ -221,17 +231,48 @@ def test_a_missing_model_is_one_sentence(night, arguments, tmp_path):
 
 
 def test_refused_scores_change_nothing_that_is_published(night, models, arguments, monkeypatch, capsys):
-    tables = ("ulv_scores", "ulv_scores_history")
-    versions = [night.version(name) for name in tables]
+    versions = [night.version(name) for name in PUBLISHED]
     monkeypatch.setattr(sys, "argv", ["score_users", *arguments(night, models, max_tier_share=0.01)])
     with pytest.raises(SystemExit) as stopped:
         run_as_job(score_users.main)
     assert stopped.value.code == RefusedError.exit_code == 1
-    assert [night.version(name) for name in tables] == versions
+    assert [night.version(name) for name in PUBLISHED] == versions
     run = last_run(night)
     assert run.status == "refused"
     assert "allowed are 0 to 0.01" in run.reason
     assert run.reason in capsys.readouterr().err
+
+
+def test_gates_refuse_what_is_not_like_the_night_before_until_it_is_accepted(night, models, arguments, monkeypatch):
+    """And never what verification refuses. What fails after publishing is a warning."""
+    strict = {"change": ANY_CHANGE | {"users": 0.1}, "max_event_age_days": 3}
+    as_of = shop.AS_OF + WEEK
+    events = DeltaTable.forPath(night.spark, f"{night.root}/events")
+    events.delete("user_id > 'user05'")
+    DeltaTable.forPath(night.spark, f"{night.root}/users").delete("user_id > 'user05'")
+    versions = [night.version(name) for name in PUBLISHED]
+    said = (
+        r"users: 8 after 14 on 2020-03-01, allowed is a change of 10%; the newest event before 2020-03-08 is of "
+        r"2020-02-\d\d, \d+ days old, allowed 3 \(if this is right, publish it once with --accept-change\)"
+    )
+    with pytest.raises(RefusedError, match=said):
+        score_users.main(arguments(night, models, as_of, strict))
+    with pytest.raises(RefusedError, match=r"tier_share_\w+ is .*; users: 8 after 14"):
+        score_users.main([*arguments(night, models, as_of, strict, max_tier_share=0.01), "--accept-change"])
+    assert [night.version(name) for name in PUBLISHED] == versions
+    assert (last_run(night).status, last_run(night).exit_code) == ("refused", 1)
+
+    def fail(*_):
+        raise ValueError("jane@example.com")
+
+    monkeypatch.setattr("ulvspark.pipelines.score_users.remove_stale_encoders", fail)
+    assert score_users.main([*arguments(night, models, as_of, strict), "--accept-change"]) == 0
+    run = last_run(night)
+    assert (run.status, run.exit_code, len(by_user(night))) == ("done", 0, 8)
+    assert [warning.partition(":")[0] for warning in run.warnings] == [
+        "accepted by --accept-change", "accepted by --accept-change",
+        "the caches of vectors were not cleared of what is not used (ValueError)",
+    ]  # fmt: skip
 
 
 def test_a_corrupted_bundle_is_not_scored_with(night, models, arguments, monkeypatch, tmp_path, capsys):

@@ -16,6 +16,7 @@ def main(argv):
     print(spark.range(3).count(), "rows")
     for name in ("shuffle.partitions", "codegen.wholeStage", "session.timeZone"):
         print(name, spark.conf.get(f"spark.sql.{name}"))
+    print("local dir", spark.sparkContext.getConf().get("spark.local.dir"))
     spark._jvm.System.err.println("said by Java")
     if sys.argv[2] == "fail":
         raise KeyError("x")
@@ -37,10 +38,12 @@ def run(folder: Path, end: str) -> subprocess.CompletedProcess:
 def test_a_job_prints_its_own_lines_alone(tmp_path):
     ended = run(tmp_path, "well")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines() == [
-        "3 rows", "shuffle.partitions 3", "codegen.wholeStage false", "session.timeZone UTC",
-    ]  # fmt: skip
+    *lines, local = ended.stdout.splitlines()
+    assert lines == ["3 rows", "shuffle.partitions 3", "codegen.wholeStage false", "session.timeZone UTC"]
     assert not list(tmp_path.glob("*.log"))
+    shuffled_to = Path(local.removeprefix("local dir "))
+    assert shuffled_to.parents[1] == tmp_path, "shuffles go to the program's scratch folder"
+    assert not (shuffled_to / "lock").exists(), "which is gone with it"
 
 
 def test_a_bug_names_the_file_with_what_spark_printed(tmp_path):

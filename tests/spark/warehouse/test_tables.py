@@ -1,7 +1,7 @@
 """The warehouse's reads and writes, by folder and by catalog name."""
 
+import contextlib
 import time
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -12,8 +12,11 @@ from pyspark.sql import functions as F
 from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
 from ulvspark.warehouse.changes.change_feed import commit_note, newest_commit_note
-from ulvspark.warehouse.staging import drop_abandoned
-from ulvspark.warehouse.tables import CURRENCY, FORMAT, TIME_ZONE, MergeCounts, Warehouse
+from ulvspark.warehouse.lease import SCORES
+from ulvspark.warehouse.lease.lease import take
+from ulvspark.warehouse.lease.places import place_of
+from ulvspark.warehouse.staging import drop_abandoned, staging_area
+from ulvspark.warehouse.tables import CURRENCY, FOR_EVERY_READER, FORMAT, TIME_ZONE, MergeCounts, Warehouse
 
 THINGS = Table("things", (Column("thing_id", "STRING", True), Column("worth", "INT")), key=("thing_id",))
 
@@ -121,10 +124,26 @@ def test_a_missing_database_is_one_clear_sentence(spark):
 def test_tables_of_killed_runs_are_dropped_and_no_others(spark, place):
     place.ensure(THINGS)
     one = spark.createDataFrame([("a", 1)], THINGS.ddl)
-    for name in ("staging_a_job_20260301_235959_0123abcd", "staging_a_job_20260304_000001_0123abcd", "staging_things"):
-        place.append(one, name)
-    assert drop_abandoned(place, datetime(2026, 3, 5, tzinfo=UTC)) == 1
-    assert sorted(place.names()) == ["staging_a_job_20260304_000001_0123abcd", "staging_things", "things"]
+    with contextlib.suppress(KeyboardInterrupt), staging_area(place, "alive", print) as alive:
+        take(place_of(place), SCORES, "alive")
+        alive.write("things", one)
+        killed = staging_area(place, "scheduled__2026-03-01T00:00:00+00:00", print).__enter__()
+        killed.write("things", one)
+        assert drop_abandoned(place) == 1
+        assert sorted(name for name in place.names() if name[0] != "_") == [*alive.names, "things"]
+        raise KeyboardInterrupt
+    assert [name for name in place.names() if name[0] != "_"] == ["things"]
+
+
+def test_what_others_read_stays_at_the_first_reader_version(spark, place, monkeypatch):
+    spark.conf.set("spark.databricks.delta.properties.defaults.enableDeletionVectors", "true")
+    try:
+        place.ensure(THINGS, FOR_EVERY_READER)
+    finally:
+        spark.conf.unset("spark.databricks.delta.properties.defaults.enableDeletionVectors")
+    place.overwrite(spark.createDataFrame([("a", 1)], THINGS.ddl), "things")
+    assert place.snapshot("things").protocol().minReaderVersion() == 1
+    assert FOR_EVERY_READER.items() <= place.properties("things").items()
 
 
 def test_a_newer_release_may_write_a_column_more(spark, warehouse):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ulvspark.contract.disk import full_disk_as_expected_error, new_folder
 from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.storage.disk import full_disk_as_expected_error, new_folder
 
 FULL = "/dev/full"
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ulvspark.contract.disk import full_disk_as_expected_error, new_folder
+from ulvspark.contract.storage.disk import full_disk_as_expected_error, new_folder
 from ulvspark.history import text
 from ulvspark.model.bundle import golden_results, golden_users
 from ulvspark.model.bundle.card import model_card

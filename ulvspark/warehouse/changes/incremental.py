@@ -117,7 +117,7 @@ def _update(
     number = changed.count()
     are_few = number <= REBUILD_ABOVE * warehouse.read(name).count()
     if are_few and number:
-        with staging_area(warehouse, run_id) as staging:
+        with staging_area(warehouse, run_id, logger.warning) as staging:
             sources = (pinned.read(source).join(changed, key, "left_semi") for source in derived.sources)
             rows = staging.write(name, derived.build(*sources))
             # Our note must not speak for rows that somebody else wrote in the meantime.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ulvspark.contract.errors import BUG, DONE, EXPECTED_ENDS, REFUSED
+from ulvspark.contract.errors import BUG, DONE, EXPECTED_ENDS, REFUSED, ExpectedError
 from ulvspark.warehouse.runs.rows import add_row, replace_row
 from ulvspark.warehouse.tables import Warehouse
 
@@ -59,6 +59,8 @@ class RunLog:
         self.versions_read: dict[str, int] = {}
         self.versions_written: dict[str, int] = {}
         self.warnings: list[str] = []
+        self.lease_numbers: dict[str, int] = {}
+        self._has_row_of_its_own = True
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -80,9 +82,24 @@ class RunLog:
         logger.warning("%s", sentence)
         self.warnings.append(sentence)
 
+    @contextmanager
+    def only_warns(self, consequence: str) -> Iterator[None]:
+        """Report an error of the block as a warning: for what comes after the result of a run was published."""
+        try:
+            yield
+        except Exception as error:
+            logger.debug("%s", consequence, exc_info=True)
+            said = " ".join(str(error).split()) if isinstance(error, EXPECTED_ENDS) else type(error).__name__
+            self.warn(f"{consequence} ({said})")
+
     def start(self) -> None:
         """Write the run's row. Raises ExpectedError where its name is taken."""
-        add_row(self.warehouse, self._row("started", None, None))
+        try:
+            add_row(self.warehouse, self._row("started", None, None))
+        except ExpectedError:
+            # The row of that name is another run's.
+            self._has_row_of_its_own = False
+            raise
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -99,6 +116,8 @@ class RunLog:
         self._finish(Ending("done", DONE, None))
 
     def _finish(self, ending: Ending) -> None:
+        if not self._has_row_of_its_own:
+            return
         row = self._row(ending.status, ending.exit_code, ending.reason)
         replace_row(self.warehouse, row | {"finished_at": datetime.now(UTC)})
         logger.info("run %s: %s", self.run_id, ending.status)

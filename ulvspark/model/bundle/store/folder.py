@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ulvspark.contract.disk import full_disk_as_expected_error
+from ulvspark.contract.storage.disk import full_disk_as_expected_error
 from ulvspark.model.bundle.files import verify
 from ulvspark.model.bundle.manifest import MANIFEST
 from ulvspark.model.bundle.store.interface import Store

@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from ulvspark.contract.disk import full_disk_as_expected_error
-from ulvspark.contract.s3 import connect, put_if, s3_errors_explained
+from ulvspark.contract.storage.disk import full_disk_as_expected_error
+from ulvspark.contract.storage.s3 import connect, put_if, s3_errors_explained
 from ulvspark.model.bundle.files import verify
 from ulvspark.model.bundle.manifest import MANIFEST, read_manifest
 from ulvspark.model.bundle.store.interface import Store

@@ -1,6 +1,7 @@
 """Check staged scores before they are published: complete, in range, and with plausible shares of tiers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -9,7 +10,6 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
 from ulvspark.contract.config import Strict
-from ulvspark.contract.errors import RefusedError
 from ulvspark.contract.heads import HEADS, columns_of, filled_columns
 
 SUM_TOLERANCE = 1e-6
@@ -29,13 +29,22 @@ class VerifyLimits(Strict):
         return self
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What was measured of staged scores, and why they must not be published."""
+
+    shares: dict[str, float]
+    """``scored_share`` and, for each tier, ``tier_share_TIER``."""
+    failures: list[str]
+    """Every check that failed, with its number of rows, or the share and its limits."""
+
+
 def verify(
     scores: DataFrame, users: int, heads: Sequence[str], tier_names: Sequence[str], limits: VerifyLimits
-) -> dict[str, float]:
-    """Check ``scores``, read back from the staging table; returns the shares of scored users and of tiers.
+) -> Verification:
+    """Check ``scores``, read back from the staging table.
 
-    ``users`` is how many users there should be, each once. ``heads`` are those of the bundle. Raises RefusedError that
-    names every failed check and its number of rows.
+    ``users`` is how many users there should be, each once. ``heads`` are those of the bundle.
     """
     tiered = "ulv_tier" in filled_columns(heads)
     faults = _row_faults(heads)
@@ -46,9 +55,7 @@ def verify(
         *(f"{counts[fault]:,} rows {fault}" for fault in faults if counts[fault]),
         *_share_failures(shares, limits),
     ]
-    if failures:
-        raise RefusedError(f"scores not published: {'; '.join(failures)}")
-    return shares
+    return Verification(shares, failures)
 
 
 def _row_faults(heads: Sequence[str]) -> dict[str, Column]:
