@@ -17,7 +17,7 @@ from ulvspark.history import behaviour
 from ulvspark.model.bundle.store import open_store
 from ulvspark.model.predictor import Predictor
 from ulvspark.scoring import encode
-from ulvspark.warehouse import incremental
+from ulvspark.warehouse.changes import incremental
 from ulvspark.warehouse.tables import Warehouse
 
 TABLES = ("events", "products", "users")

@@ -104,19 +104,22 @@ def _added_rows(source: DeltaSource, since: int) -> Changes | str:
     if any("metaData" in action or "protocol" in action for action in actions):
         return "its columns or properties changed"
     if any(action.get("remove", {}).get("dataChange") for action in actions):
-        return "rows were removed or rewritten, and it has no change feed"
+        return "rows were removed or rewritten, and no change feed tells which"
     added = {action["add"]["path"] for action in actions if action.get("add", {}).get("dataChange")}
-    return Changes(_rows_of_files(source, log, added), None)
+    rows = _rows_of_files(source, log, added)
+    return "added files were joined with others since" if rows is None else Changes(rows, None)
 
 
-def _rows_of_files(source: DeltaSource, log: Any, paths: set[str]) -> DataFrame:  # noqa: ANN401 - Delta's Java object
-    """The rows of some files of the newest version, read as Delta reads them."""
+def _rows_of_files(source: DeltaSource, log: Any, paths: set[str]) -> DataFrame | None:  # noqa: ANN401 - Java object
+    """The rows of some files, read as Delta reads them; None where not all of them are in the newest version."""
     jvm: Any = source.place.spark._jvm
     snapshot = source.place.snapshot(source.name)
     files = jvm.java.util.ArrayList()
     for file in snapshot.allFiles().collectAsList():
         if file.path() in paths:
             files.add(file)
+    if files.size() < len(paths):
+        return None
     chosen = jvm.scala.jdk.javaapi.CollectionConverters.asScala(files).toSeq()
     rows = log.createDataFrame(snapshot, chosen, False, jvm.scala.Option.empty())
     return DataFrame(rows, source.place.spark)

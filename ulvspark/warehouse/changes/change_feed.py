@@ -1,6 +1,7 @@
 """Which rows of a table changed between two versions, and notes in Delta's log that say what a commit was made from."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -11,6 +12,8 @@ from pyspark.sql import functions as F
 
 from ulvspark.warehouse.tables import CATALOG, CHANGE_FEED, Warehouse
 
+logger = logging.getLogger(__name__)
+
 COMMIT_NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 """The setting whose value Delta writes into each commit."""
 
@@ -19,6 +22,9 @@ MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 
 FILES_KEPT, DEFAULT_FILES_KEPT = "delta.deletedFileRetentionDuration", "interval 1 week"
 """How long Delta's VACUUM keeps replaced files, and the files of the change feed with them."""
+
+MISSING_FILE = "FAILED_READ_FILE.FILE_NOT_EXIST"
+"""What Spark says of a file that is in Delta's log and no longer there."""
 
 LONGEST_READ = "interval 6 hours"
 """How long a run may take to finish reading a change feed, at most."""
@@ -40,18 +46,14 @@ def changed_keys(warehouse: Warehouse, name: str, key: str, since: int, until: i
     return read_changes(warehouse, name, since, until).select(key)
 
 
-def tells_of_missing_files(error: Py4JJavaError) -> bool:
-    """Whether Spark met a file that is in Delta's log but gone: VACUUM with too short a retention, or other tools."""
-    return "FAILED_READ_FILE.FILE_NOT_EXIST" in str(error)
-
-
 def change_feed_reaches(warehouse: Warehouse, name: str, version: int) -> bool:
     """Whether the change feed of a table holds every change after ``version``.
 
-    It does not when it was switched off for a while, when the log of that time is gone, or when VACUUM may soon remove
-    its files.
+    It does not when it was switched off for a while, when the log of that time is gone, or when VACUUM has removed its
+    files or may soon do so.
     """
-    commits = warehouse.version(name) - version
+    newest = warehouse.version(name)
+    commits = newest - version
     if commits <= 0:
         return commits == 0
     properties = warehouse.properties(name)
@@ -60,7 +62,21 @@ def change_feed_reaches(warehouse: Warehouse, name: str, version: int) -> bool:
     feed_switched = F.count_if(F.col("operationParameters")["properties"].contains(CHANGE_FEED))
     log = warehouse.delta_table(name).history(commits).agg(F.count("*"), files_stay, feed_switched)
     logged, stays, switched = log.collect()[0]
-    return bool(logged == commits and stays and not switched) and properties.get(CHANGE_FEED) == "true"
+    is_logged = bool(logged == commits and stays and not switched) and properties.get(CHANGE_FEED) == "true"
+    return is_logged and _files_are_there(warehouse, name, version, newest)
+
+
+def _files_are_there(warehouse: Warehouse, name: str, since: int, until: int) -> bool:
+    """Whether every file of the change feed can be read: tried on one column."""
+    changes = read_changes(warehouse, name, since, until)
+    try:
+        changes.agg(F.count(changes.columns[0])).collect()
+    except Py4JJavaError as error:
+        if MISSING_FILE not in str(error):
+            raise
+        logger.warning("%s: files of its change feed are gone, as after a VACUUM that keeps less than a week", name)
+        return False
+    return True
 
 
 @contextmanager

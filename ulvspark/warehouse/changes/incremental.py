@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
-from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
@@ -18,7 +17,6 @@ from ulvspark.warehouse.changes.change_feed import (
     commit_note,
     newest_commit_note,
     table_id,
-    tells_of_missing_files,
 )
 from ulvspark.warehouse.pinned import PinnedTables
 from ulvspark.warehouse.staging import staging_area
@@ -116,17 +114,7 @@ def _update(
     if not feeds:
         return 0
     changed = reduce(DataFrame.union, feeds).distinct().persist(StorageLevel.DISK_ONLY)
-    try:
-        number = changed.count()
-    except Py4JJavaError as error:
-        changed.unpersist()
-        if not tells_of_missing_files(error):
-            raise
-        logger.warning(
-            "%s: files of the change feeds of %s are gone, as after a VACUUM that keeps less than a week",
-            name, " and ".join(ranges),
-        )  # fmt: skip
-        return None
+    number = changed.count()
     are_few = number <= REBUILD_ABOVE * warehouse.read(name).count()
     if are_few and number:
         with staging_area(warehouse, run_id, logger.warning) as staging:
