@@ -33,10 +33,13 @@ S3A_SETTINGS = {
     "spark.hadoop.fs.s3a.connection.establish.timeout": "15s",
     "spark.hadoop.fs.s3a.connection.timeout": "15s",
     "spark.hadoop.fs.s3a.attempts.maximum": "3",
-    # s3a itself does not try again: what it asks first, it asks in two ways, so that takes 30 s.
-    "spark.hadoop.fs.s3a.retry.limit": "0",
+    # And once more.
+    "spark.hadoop.fs.s3a.retry.limit": "1",
 }
-"""With these, s3a gives up a store that does not answer after half a minute; by default it tries for half an hour."""
+"""With these, s3a gives up a store that refuses connections in half a minute and a silent one in a minute.
+
+By default it tries for half an hour.
+"""
 
 
 @contextmanager
