@@ -19,7 +19,7 @@ def fill(warehouse: Warehouse, currency: str = "GBP") -> None:
     warehouse.ensure(schema.EVENTS, {CURRENCY: currency, TIME_ZONE: "Europe/London"})
     events = [purchase(user, n, 5 + 7 * n + i) for i, user in enumerate(SHOPPERS) for n in range(i + 1)]
     add_events(warehouse, [*events, purchase("comes-later", 0, -10)])
-    _write(warehouse, schema.PRODUCTS, [(key, title, "home > gifts", None, None, key) for key, title in TITLES.items()])
+    _write(warehouse, schema.PRODUCTS, [(key, title, "home > gifts", None, None, 0) for key, title in TITLES.items()])
     users = (*SHOPPERS[::2], *STRANGERS)
     _write(warehouse, schema.USERS, [(user, date(2019, 1, 1), "GB", {"age": "30-39"}) for user in users])
 
@@ -31,7 +31,7 @@ def purchase(user: str, number: int, days_before: int) -> tuple:
     time = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 12, tzinfo=UTC) - timedelta(days=days_before)
     return (
         f"{user}-{number}-{days_before}", user, f"{user}-{number}", time, "purchase", product, Decimal(2), price, None,
-        2 * price, None, price, "at", "cheap", "hash", time,
+        2 * price, None, price, "at", "cheap", 0, time,
     )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def review(user: str, text: str, days_before: int) -> tuple:
     """One event row with a text of its own, ``days_before`` AS_OF."""
     event_id, *_, stamp = purchase(user, 0, days_before)
     return (
-        f"review-{event_id}", user, None, stamp, "review", "p0", None, None, None, None, text, None, None, None, text,
+        f"review-{event_id}", user, None, stamp, "review", "p0", None, None, None, None, text, None, None, None, 0,
         stamp,
     )  # fmt: skip
 

@@ -25,11 +25,11 @@ def stamps(spark):
         [("mug", "mug", "kitchen > mugs", None, None, 0), ("cup", "cup", "kitchen > cups", None, None, 0)],
         schema.PRODUCTS.ddl,
     )
-    nothing = spark.createDataFrame([], schema.EVENTS.ddl)
+    no_prices = spark.createDataFrame([], schema.PRICE_DAYS.ddl)
 
     def run(events, parts=1):
         frame = spark.createDataFrame(events, DDL).repartition(parts)
-        rows = stamp(frame, nothing, products).collect()
+        rows = stamp(frame, None, no_prices, products).collect()
         return {each.event_id: tuple(each[name] for name in PRICE_STAMPS) for each in rows}
 
     return run

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import functions as F
 
-from ulvspark.contract.errors import ExpectedError
+from ulvspark.contract.errors import RetryableError
 from ulvspark.contract.schema import Column, Table
 from ulvspark.warehouse.changes import change_feed, incremental
 from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
@@ -140,6 +140,6 @@ def test_a_slower_run_is_told_to_run_again(shop):
         return totals(sales, sellers)
 
     slow = DerivedTable(TOTALS, OF_SALES.sources, overtaken, OF_SALES.layout)
-    with pytest.raises(ExpectedError, match=r"table totals: another job brought it up to date .*; run again"):
+    with pytest.raises(RetryableError, match=r"table totals: another job brought it up to date .*; run again"):
         bring_up_to_date(slow, pin(shop, SALES, SELLERS), "slow")
     assert update(shop) == 0, "what the faster one wrote is there"
