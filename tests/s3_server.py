@@ -44,7 +44,7 @@ def running(folder: Path) -> Iterator[S3Endpoint]:
     command = [
         str(Path(sys.executable).with_name("weed")), "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3",
         f"-s3.config={config}", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50", *ports,
+        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=1000", *ports,
     ]  # fmt: skip
     with (folder / "weed.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
