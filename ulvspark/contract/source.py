@@ -131,9 +131,8 @@ class SourceConfig(Strict):
     @property
     def source_tables(self) -> tuple[tuple[str, str], ...]:
         """The contract table and the name of each source table, once where several mappings read it."""
-        mappings = {"events": self.events, "products": (self.products,), "users": (self.users,)}
-        pairs = [(target, each.read.name) for target, given in mappings.items() for each in given if each is not None]
-        return tuple(dict.fromkeys(pairs))
+        targets = ("events", "products", "users")
+        return tuple(dict.fromkeys((target, each.read.name) for target in targets for each in self.mappings(target)))
 
 
 TRAINING_SET_META = "ulvspark.training_set"

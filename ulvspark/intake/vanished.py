@@ -1,6 +1,6 @@
 """Rows of the warehouse that the source no longer has: counted, and removed where its YAML says so."""
 
-import logging
+from collections.abc import Callable
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -10,20 +10,24 @@ from ulvspark.intake.sources import MappedSource, SourceRows, TargetRows
 from ulvspark.warehouse.changes.source_reads import other_sources
 from ulvspark.warehouse.tables import Warehouse
 
-logger = logging.getLogger(__name__)
-
 
 def handle_vanished(
-    warehouse: Warehouse, source: SourceConfig, mapped: MappedSource, rows: SourceRows, full: bool
+    warehouse: Warehouse,
+    source: SourceConfig,
+    mapped: MappedSource,
+    rows: SourceRows,
+    full: bool,
+    warn: Callable[[str], None],
 ) -> dict[str, int]:
     """Count the rows of each table that the source has no longer, and remove them where it says ``vanished: delete``.
 
     A ``full`` load compares all keys; any other knows what a change feed says. A full load compares nothing where other
-    sources load into the warehouse too, whose rows cannot be told apart, and where the source has no row at all.
+    sources load into the warehouse too, whose rows cannot be told apart (``warn`` is told so), and where the source has
+    no row at all.
     """
     counts = {}
     if full and (others := other_sources(warehouse, source.name)):
-        logger.warning("rows that vanished are not looked for: %s were loaded here too", ", ".join(others))
+        warn(f"rows that the source no longer has are not looked for: {', '.join(others)} were loaded here too")
         full = False
     for each in mapped.targets:
         vanished = _vanished(warehouse, source, each, rows, full)
@@ -50,6 +54,7 @@ def _vanished(
     if full:
         nothing_read = not source.mappings(table.name) or present.isEmpty()
         return None if nothing_read else known.join(present, key, "left_anti")
-    if mapped.removed is None:
+    # Most nights nothing is removed: then the table need not be looked through.
+    if mapped.removed is None or mapped.removed.isEmpty():
         return None
     return known.join(F.broadcast(mapped.removed), key, "left_semi").join(F.broadcast(present), key, "left_anti")

@@ -105,7 +105,7 @@ def load_source(
                 step.count(**{f"{table.name}_{name}": number for name, number in outcome.items()})
 
         with run.step("vanished") as step:
-            step.count(**handle_vanished(warehouse, source.config, mapped, rows, full))
+            step.count(**handle_vanished(warehouse, source.config, mapped, rows, full, run.warn))
 
         with run.step("prices"):
             bring_sums_up_to_date(PRICE_SUMS, warehouse)

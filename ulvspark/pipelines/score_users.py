@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,12 +20,18 @@ from ulvspark.history.days import local_day
 from ulvspark.model.bundle.manifest import Manifest, check_currency
 from ulvspark.model.bundle.store.interface import Store
 from ulvspark.model.predictor import Predictor
-from ulvspark.scoring import texts, tiers
+from ulvspark.pipelines.night_vectors import (
+    fill_text_cache,
+    fill_user_cache,
+    remove_unused_vectors,
+    report_cache,
+    ship_texts,
+)
+from ulvspark.scoring import tiers
 from ulvspark.scoring.decide import decide
-from ulvspark.scoring.encode import EncodeConfig, encode_users
+from ulvspark.scoring.encode import EncodeConfig
 from ulvspark.scoring.migration import migrate
 from ulvspark.scoring.score_rows import ScoreFacts, score_rows
-from ulvspark.scoring.token_meter import TokenMeter
 from ulvspark.scoring.workers import ShippedModel, ship_bundle
 from ulvspark.warehouse.changes.incremental import DerivedTable, bring_up_to_date
 from ulvspark.warehouse.lease import SCORES
@@ -35,12 +40,12 @@ from ulvspark.warehouse.publishing.gates import GateConfig, failed_gates, figure
 from ulvspark.warehouse.publishing.publish import PUBLISHED, publish, record_publication
 from ulvspark.warehouse.publishing.verify import VerifyLimits, verify
 from ulvspark.warehouse.runs.opening import append_logged, open_run
-from ulvspark.warehouse.runs.report import RunLog, Step
+from ulvspark.warehouse.runs.report import RunLog
 from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
 from ulvspark.warehouse.staging import StagingArea, staging_area
 from ulvspark.warehouse.tables import Warehouse
-from ulvspark.warehouse.vector_cache import FilledCache, Lookup, RetentionConfig, open_cache, remove_stale_encoders
+from ulvspark.warehouse.vector_cache import RetentionConfig
 
 logger = logging.getLogger(__name__)
 
@@ -110,16 +115,20 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
         text_cache = None
         if manifest.text_encoder_version is not None:
             with run.step("texts") as step:
-                text_cache = _fill_text_cache(everyone, inputs, shipped, manifest.text_encoder_version, config, step)
-                shipped = _ship_texts(text_cache, shipped, run.run_id)
-            _report_cache(run, text_cache)
+                text_cache = fill_text_cache(
+                    everyone, inputs, shipped, manifest.text_encoder_version, config.encode, step
+                )
+                shipped = ship_texts(text_cache, shipped, run.run_id)
+            report_cache(run, text_cache)
 
         # Users whose recent events changed get a new vector.
         user_cache = None
         if manifest.network.use_text:
             with run.step("encode") as step:
-                user_cache = _fill_user_cache(everyone, warehouse, shipped, manifest.user_encoder_version, config, step)
-            _report_cache(run, user_cache)
+                user_cache = fill_user_cache(
+                    everyone, warehouse, shipped, manifest.user_encoder_version, config.encode, step
+                )
+            report_cache(run, user_cache)
 
         # Vectors and tonight's numbers become predictions, and these become tiers, for everyone.
         vectors = None if user_cache is None else user_cache.cache.vectors()
@@ -166,7 +175,7 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
             run.step("retention") as step,
         ):
             caches = [cache for cache in (text_cache, user_cache) if cache is not None]
-            _remove_unused_vectors(warehouse, manifest, caches, schema.SCORES.name in published, config.retention, step)
+            remove_unused_vectors(warehouse, manifest, caches, schema.SCORES.name in published, config.retention, step)
         with run.only_warns("what the night took was not measured"), run.step("resources") as step:
             spark = warehouse.spark
             step.measure({"bytes_shuffled": float(shuffled_bytes(spark)), "peak_memory_gb": peak_memory_gb(spark)})
@@ -245,90 +254,8 @@ def _update_timelines(run: RunLog, inputs: PinnedTables, time_zone: str) -> Data
     return inputs.warehouse.read(schema.TIMELINES.name, updated.version)
 
 
-def _fill_text_cache(
-    everyone: DataFrame,
-    inputs: PinnedTables,
-    model: ShippedModel,
-    encoder_version: str,
-    config: ScoreConfig,
-    step: Step,
-) -> FilledCache:
-    """Have the vectors of all products' texts, and of the searches and reviews among tonight's recent events."""
-    products, meter = inputs.read(schema.PRODUCTS), TokenMeter.start(inputs.warehouse.spark.sparkContext)
-
-    def encode(lookup: Lookup) -> DataFrame:
-        words = texts.words_of(lookup.missing_keys(), inputs.read(schema.EVENTS), products)
-        return texts.encode_texts(words, lookup.missing, model, config.encode.texts_per_task, meter.tokens)
-
-    cache = open_cache(inputs.warehouse, schema.TEXT_VECTORS, encoder_version)
-    filled = cache.fill(texts.wanted_texts(everyone, products), encode)
-    step.count(texts_encoded=filled.lookup.missing, texts_reused=filled.lookup.known)
-    step.measure(meter.rates(texts=filled.lookup.missing))
-    return filled
-
-
-def _ship_texts(texts_read: FilledCache, model: ShippedModel, run_id: str) -> ShippedModel:
-    """Send the vectors of tonight's texts to every executor, beside the model."""
-    context = texts_read.cache.warehouse.spark.sparkContext
-    name = texts.ship_vectors(context, texts_read.wanted_vectors(), f"texts-{run_id}")
-    return replace(model, text_vectors=name)
-
-
-def _fill_user_cache(
-    everyone: DataFrame,
-    warehouse: Warehouse,
-    model: ShippedModel,
-    encoder_version: str,
-    config: ScoreConfig,
-    step: Step,
-) -> FilledCache:
-    """Have the vectors of all users with a history."""
-    meter = TokenMeter.start(warehouse.spark.sparkContext)
-
-    def encode(lookup: Lookup) -> DataFrame:
-        # When nothing is known yet, there is nothing to leave out.
-        missing = lookup.missing_keys() if lookup.known else None
-        return encode_users(everyone, missing, lookup.missing, model, config.encode, meter.tokens)
-
-    filled = open_cache(warehouse, schema.USER_VECTORS, encoder_version).fill(everyone.select("history_hash"), encode)
-    step.count(histories_encoded=filled.lookup.missing, histories_reused=filled.lookup.known)
-    step.measure(meter.rates(histories=filled.lookup.missing))
-    return filled
-
-
-def _report_cache(run: RunLog, filled: FilledCache) -> None:
-    cache = filled.cache
-    run.versions_read[cache.table.name] = cache.table_version
-    if filled.lookup.missing:
-        run.versions_written[cache.table.name] = cache.table_version
-
-
 def _pin_previous_scores(run: RunLog, warehouse: Warehouse) -> PinnedTables:
     warehouse.ensure(schema.SCORES_HISTORY)
     pinned = pin(warehouse, schema.SCORES_HISTORY)
     run.versions_read.update(pinned.versions)
     return pinned
-
-
-def _remove_unused_vectors(
-    warehouse: Warehouse,
-    manifest: Manifest,
-    caches: Sequence[FilledCache],
-    is_newest: bool,
-    config: RetentionConfig,
-    step: Step,
-) -> None:
-    """Remove the vectors of encoders that are no longer used and, in a newest night, of what nobody needs any more.
-
-    In a night of the past users had other recent events than now.
-    """
-    encoders = {schema.TEXT_VECTORS: manifest.text_encoder_version, schema.USER_VECTORS: manifest.user_encoder_version}
-    stale = [
-        remove_stale_encoders(warehouse, table, version, datetime.now(UTC), config)
-        for table, version in encoders.items()
-        if version is not None and warehouse.exists(table.name)
-    ]
-    unused = [cache.remove_unused() for cache in caches if is_newest]
-    step.count(stale_encoders_removed=sum(stale), unused_vectors_removed=sum(unused))
-    for cache in caches:
-        cache.release()

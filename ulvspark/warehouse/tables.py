@@ -37,6 +37,9 @@ SHORT_SPANS = {"maxRecordsPerFile": "250000"}
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 
+SMALL_UPDATES = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
+"""Properties: replacing a few rows does not copy the others of a file, and small files are joined."""
+
 FOR_EVERY_READER = {
     "delta.columnMapping.mode": "none",
     "delta.enableDeletionVectors": "false",

@@ -82,9 +82,16 @@ def test_by_a_column_of_times_rows_are_read_that_are_no_older_than_the_overlap(s
         frame.to_parquet(tmp_path / "lines.parquet")
 
     table = mapping("parquet", "lines.parquet", {"since": "at", "overlap_days": 2})
+    write({})
+    assert read(table) == ([], True)
     write({1: 3, 2: 10})
     assert read(table) == ([1, 2], True)
     write({1: 3, 2: 10, 3: 8, 4: 7, 5: 20})
     assert read(table) == ([2, 3, 5], False), "4 is older than two days before the newest one that was known"
+    typed_wrong = pd.DataFrame({"id": [6, 7, 8], "at": [datetime(2024, 1, 21), datetime(2100, 1, 1), None]})
+    typed_wrong.astype({"at": "datetime64[us]"}).to_parquet(tmp_path / "lines.parquet")
+    assert read(table) == ([6, 7, 8], False), "nobody knows whether a row without a time is new"
+    write({1: 3, 9: 22})
+    assert read(table) == ([9], False), "a year that lies ahead hides no later row"
     with pytest.raises(ExpectedError, match=r"names .changed., which is not a date or timestamp"):
         read(mapping("parquet", "lines.parquet", {"since": "changed"}))

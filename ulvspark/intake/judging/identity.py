@@ -58,15 +58,12 @@ def settle_identity(judged: DataFrame, key: str) -> SettledRows:
     hashed = judged.withColumn("same", F.when(F.col("outcome").isNull(), same))
     counted = hashed.where("same IS NOT NULL").groupBy("same").count()
     repeated = counted.where("count > 1").select("same").persist()
-    once = hashed
+    compared = hashed.withColumn("occurrence", F.lit(1))
     if not repeated.isEmpty():
-        once = hashed.join(repeated, "same", "left_anti")
         several = _compare_repeated(hashed.join(repeated, "same", "left_semi"), key)
-        once = once.withColumn("occurrence", F.lit(1)).unionByName(several)
-    else:
-        once = once.withColumn("occurrence", F.lit(1))
+        compared = compared.join(repeated, "same", "left_anti").unionByName(several)
     made = F.concat_ws("-", F.lower(F.hex("content_hash")), "occurrence")
-    named = once.withColumn(key, F.coalesce(key, F.when(F.col("outcome").isNull(), made)))
+    named = compared.withColumn(key, F.coalesce(key, F.when(F.col("outcome").isNull(), made)))
     return SettledRows(named.drop("same", "occurrence", "versions_of"), repeated)
 
 

@@ -55,9 +55,9 @@ def new_rows(
     if not last or not mapping.incremental:
         return whole
     if isinstance(mapping.incremental, Since):
-        return TableRows(
-            mapping, _later(table, mapping.incremental, str(last["since"])), whole.position, is_whole=False
-        )
+        if last["since"] is None:
+            return whole
+        return TableRows(mapping, _later(table, mapping.incremental, last["since"]), whole.position, is_whole=False)
     if mapping.read.format == "delta":
         source = delta_source(spark, mapping.read, source_root)
         # The rows of an array have keys of their own, which the table's rows do not have.
@@ -84,13 +84,18 @@ def _rows_of_new_files(
 
 
 def _newest(table: DataFrame, since: Since, mapping: TableMapping) -> str | None:
-    """The newest time in the column, found before rows are read, so that none is missed."""
+    """The newest time in the column, found before rows are read, so that none is missed; None where it has none.
+
+    A time that lies ahead does not count: after one mistyped year no later row would be new.
+    """
     if since.since not in table.columns or table.schema[since.since].dataType.typeName() not in _TIMES:
         raise ExpectedError(
             f"{mapping.read.name}: incremental.since names {since.since!r}, which is not a date or timestamp column of "
             f"the table; it has {', '.join(f'{name} {kind}' for name, kind in table.dtypes)}"
         )
-    newest = table.agg(F.max(since.since).cast("string")).collect()[0][0]
+    # Local times are ahead of UTC by less than a day.
+    ahead = F.col(since.since) > F.now() + F.make_interval(days=F.lit(1))
+    newest = table.agg(F.max(F.when(~ahead, F.col(since.since))).cast("string")).collect()[0][0]
     return None if newest is None else str(newest)
 
 
@@ -98,6 +103,7 @@ _TIMES = ("date", "timestamp", "timestamp_ntz")
 
 
 def _later(table: DataFrame, since: Since, newest: str) -> DataFrame:
+    """Rows from the overlap before ``newest`` on, and those without a time: nobody knows whether these are new."""
     kind = table.schema[since.since].dataType.simpleString()
     start = F.lit(newest).cast("timestamp_ntz") - F.make_interval(days=F.lit(since.overlap_days))
-    return table.where(F.col(since.since) >= start.cast(kind))
+    return table.where((F.col(since.since) >= start.cast(kind)) | F.col(since.since).isNull())

@@ -20,15 +20,12 @@ from ulvspark.warehouse.changes.change_feed import (
 )
 from ulvspark.warehouse.pinned import PinnedTables
 from ulvspark.warehouse.staging import staging_area
-from ulvspark.warehouse.tables import Warehouse
+from ulvspark.warehouse.tables import SMALL_UPDATES, Warehouse
 
 logger = logging.getLogger(__name__)
 
 BUILT_FROM = "ulvspark built from "
 """Begins the note of a commit that says which versions of its sources the table was built from, and its layout."""
-
-SMALL_UPDATES = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
-"""Table properties: replacing a few rows does not copy the others of a file, and small files are joined."""
 
 REBUILD_ABOVE = 0.1
 """When more than this share of the keys changed, the whole table is built again."""

@@ -41,4 +41,5 @@ def known_rows(warehouse: Warehouse, table: Table, keys: DataFrame, number: int,
     if not count:
         return KnownRows(searched.limit(0), 0, span)
     around = f"{order} BETWEEN timestamp_micros({first}) AND timestamp_micros({last})"
-    return KnownRows(searched.where(around).join(wanted, key, "left_semi").persist(), count, around)
+    rows = searched.where(around).join(wanted, key, "left_semi").persist(StorageLevel.DISK_ONLY)
+    return KnownRows(rows, count, around)

@@ -16,15 +16,12 @@ from ulvspark.warehouse.changes.change_feed import (
     read_changes,
     table_id,
 )
-from ulvspark.warehouse.tables import Warehouse
+from ulvspark.warehouse.tables import SMALL_UPDATES, Warehouse
 
 logger = logging.getLogger(__name__)
 
 SUMMED_UP_TO = "ulvspark sums of "
 """Begins the note of a commit that says up to which version of the source the sums go."""
-
-SUMMED_PROPERTIES = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
-"""Table properties: changing a few sums does not copy the others of a file, and small files are joined."""
 
 TAKEN_OUT = ("delete", "update_preimage")
 """Kinds of changes whose rows are no longer in the table."""
@@ -58,7 +55,7 @@ def bring_sums_up_to_date(sums: RunningSums, warehouse: Warehouse) -> None:
         if since is None:
             logger.info("%s is computed from all rows of %s", name, source)
             rows = sums.measure(warehouse.read(source, until), F.lit(1))
-            warehouse.replace(rows, name, SUMMED_PROPERTIES)
+            warehouse.replace(rows, name, SMALL_UPDATES)
         else:
             changes = read_changes(warehouse, source, since, until)
             weight = F.when(F.col("_change_type").isin(*TAKEN_OUT), -1).otherwise(1)
