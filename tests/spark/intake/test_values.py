@@ -218,6 +218,7 @@ def test_an_expression_that_fails_is_not_a_missing_value(spark, tmp_path):
         line("7", time="05.01.2024", price="3.50", customer="guest"),
         line("8", time="05.01.2024", price="3.50", kind="2"),
         line("9", time="05.01.2024", price="3.50", pieces="two", total="7"),
+        line("10", time="05.01.2024", price="3,50", pieces="0"),
     ]
     columns = EVENTS | {
         "event_time": "to_timestamp_ntz(time, 'dd.MM.yyyy')", "unit_price": "cast(price AS DECIMAL(10, 2))",
@@ -228,7 +229,7 @@ def test_an_expression_that_fails_is_not_a_missing_value(spark, tmp_path):
     loaded = Loaded(spark, write(tmp_path, rows), content)
     assert loaded.reasons == {
         "2": "unparsable_event_time", "3": "missing_event_time", "4": "unparsable_unit_price", "6": "impossible_price",
-        "7": "missing_user", "9": "unparsable_quantity",
+        "7": "missing_user", "9": "unparsable_quantity", "10": "impossible_quantity",
     }  # fmt: skip
     assert {name: event.event_type for name, event in loaded.events.items()} == {
         "1": "purchase", "5": "view", "8": "cart",

@@ -57,8 +57,10 @@ def event_rules(source: SourceConfig) -> Rules:
         ("event_time > ingested_at", f"'{FUTURE_EVENT_TIME}'"),
         (f"event_type IS NULL OR event_type NOT IN ({_TYPES})", f"'{UNKNOWN_EVENT_TYPE}'"),
         (_too_large(limits.largest_amount), f"'{AMOUNT_TOO_LARGE}'"),
-        *(_failed_of_trade(name) for name in EVENTS_TARGET.of_trades),
+        _failed_of_trade("quantity"),
+        # Before the price, which is often an amount shared out: of a purchase of nothing there is none.
         (f"quantity < 0 OR ({_TRADE} AND coalesce(quantity, 0) = 0)", f"'{IMPOSSIBLE_QUANTITY}'"),
+        *(_failed_of_trade(name) for name in EVENTS_TARGET.of_trades if name != "quantity"),
         ("least(unit_price, list_price, amount) < 0", f"'{IMPOSSIBLE_PRICE}'"),
         (f"{_TRADE} AND (unit_price IS NULL OR amount IS NULL)", f"'{IMPOSSIBLE_PRICE}'"),
         (f"currency <> '{source.currency}'", f"'{OTHER_CURRENCY}'"),
