@@ -265,7 +265,7 @@ def test_gates_refuse_what_is_not_like_the_night_before_until_it_is_accepted(nig
     def fail(*_):
         raise ValueError("jane@example.com")
 
-    monkeypatch.setattr("ulvspark.pipelines.score_users.remove_stale_encoders", fail)
+    monkeypatch.setattr("ulvspark.pipelines.night_vectors.remove_stale_encoders", fail)
     assert score_users.main([*arguments(night, models, as_of, strict), "--accept-change"]) == 0
     run = last_run(night)
     assert (run.status, run.exit_code, len(by_user(night))) == ("done", 0, 8)
