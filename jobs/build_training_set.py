@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ulvspark.contract import arguments
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, run_as_job
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.pipelines.build_training_set import JOB, build_training_set
 from ulvspark.warehouse.session import get_session

@@ -11,7 +11,7 @@ from ulvspark.contract import arguments
 from ulvspark.contract.config import load_config
 from ulvspark.contract.dates import parse_time
 from ulvspark.contract.errors import DONE, run_as_job
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.pipelines.explain_source import explain_source
 from ulvspark.pipelines.load_source import JOB, SourceFile, load_source
 from ulvspark.warehouse.session import get_session

@@ -17,6 +17,7 @@ from ulvspark.model.predictor import Predictor
 from ulvspark.pipelines.show_scores import JOB, show_scores
 from ulvspark.pipelines.tier_picture import tier_picture
 from ulvspark.warehouse.session import get_session
+from ulvspark.warehouse.settings import read_settings
 from ulvspark.warehouse.tables import Warehouse
 
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = show_scores(warehouse, predictor, args.as_of, args.examples)
     print(shown.text)
     if args.picture is not None:
-        tier_picture(shown.tiers, warehouse.settings().currency, args.picture)
+        tier_picture(shown.tiers, read_settings(warehouse).currency, args.picture)
         print(f"\nThe tiers as a picture: {args.picture}")
     return DONE
 

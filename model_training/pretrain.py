@@ -37,7 +37,7 @@ from model_training.runs.training_progress import TrainingProgress
 from ulvspark.contract.arguments import add_config, add_cut, add_overrides, add_warehouse, command_parser
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import DONE, ExpectedError, run_as_job
-from ulvspark.contract.source import TrainingSetMeta
+from ulvspark.contract.source.source import TrainingSetMeta
 from ulvspark.contract.storage.disk import full_disk_as_expected_error
 from ulvspark.model.bundle.checksums import digest
 from ulvspark.model.encoder.quiet import quiet_transformers

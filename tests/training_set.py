@@ -10,7 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from model_training.finetuning.config import TrainConfig, load_train_config
 from ulvspark.contract.protocol import Protocol
-from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
+from ulvspark.contract.source.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.population import QUANTILE_PROBABILITIES, Population

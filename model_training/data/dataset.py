@@ -23,7 +23,7 @@ from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.heads import HEADS, Head
 from ulvspark.contract.protocol import Protocol
 from ulvspark.contract.schema import LABELS, POPULATIONS, TRAINING_SET
-from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
+from ulvspark.contract.source.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.contract.spec import TierSpec
 from ulvspark.contract.tier_bounds import label_tiers
 from ulvspark.history.features import feature_matrix

@@ -9,7 +9,7 @@ from model_training.data.dataset import Platform
 from model_training.finetuning.bases import base_files
 from model_training.finetuning.config import TrainConfig
 from model_training.runs.code_version import code_fingerprint
-from ulvspark.contract.source import TrainingSetMeta
+from ulvspark.contract.source.source import TrainingSetMeta
 from ulvspark.model.bundle.checksums import digest
 from ulvspark.model.bundle.manifest import read_manifest
 

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from ulvspark.contract import schema
-from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse
+from ulvspark.warehouse.settings import CURRENCY, TIME_ZONE
+from ulvspark.warehouse.tables import Warehouse
 
 AS_OF = date(2020, 3, 1)
 SHOPPERS = tuple(f"user{number:02d}" for number in range(12))

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.columns.expressions import MappedTable, evaluate
 from ulvspark.intake.columns.numbers import TOLERATED_LOSS
 from ulvspark.intake.columns.typed_rows import typed_rows

@@ -5,11 +5,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.price_stamps import changed_events, price_sums, stamp
 from ulvspark.warehouse.changes.known_rows import KnownRows, known_rows
 from ulvspark.warehouse.changes.running_sums import RunningSums, bring_sums_up_to_date
-from ulvspark.warehouse.tables import MergeCounts, Warehouse
+from ulvspark.warehouse.keyed_writes import MergeCounts, insert, merge
+from ulvspark.warehouse.tables import Warehouse
 
 IS_CHANGED = {
     schema.EVENTS.name: "t.content_hash <> s.content_hash",
@@ -31,7 +32,7 @@ def merge_rows(
         return MergeCounts(0, 0)
     if table is schema.EVENTS:
         return _merge_events(warehouse, source, rows, number)
-    return warehouse.merge(rows, table, IS_CHANGED[table.name])
+    return merge(warehouse, rows, table, IS_CHANGED[table.name])
 
 
 def _merge_events(warehouse: Warehouse, source: SourceConfig, events: DataFrame, number: int) -> MergeCounts:
@@ -39,13 +40,13 @@ def _merge_events(warehouse: Warehouse, source: SourceConfig, events: DataFrame,
     products = warehouse.read(schema.PRODUCTS.name)
     if warehouse.is_empty(schema.EVENTS.name):
         no_prices = warehouse.spark.createDataFrame([], schema.PRICE_DAYS.ddl)
-        return warehouse.merge(stamp(events, None, no_prices, products), schema.EVENTS, None)
+        return merge(warehouse, stamp(events, None, no_prices, products), schema.EVENTS, None)
     bring_sums_up_to_date(PRICE_SUMS, warehouse)
     price_days = warehouse.read(schema.PRICE_DAYS.name)
     span = _span_of_corrections(events, source.corrections_reach_days)
     known = known_rows(warehouse, schema.EVENTS, events.select("event_id"), number, span)
     if not known.number:
-        return MergeCounts(warehouse.insert(stamp(events, None, price_days, products), schema.EVENTS), 0)
+        return MergeCounts(insert(warehouse, stamp(events, None, price_days, products), schema.EVENTS), 0)
     return _merge_with_known(warehouse, events, known, price_days, products)
 
 
@@ -58,7 +59,7 @@ def _merge_with_known(
     if not changed.isEmpty():
         replaced = known.rows.join(changed.select("event_id"), "event_id", "left_semi")
         stamped = stamp(changed, replaced, price_days, products)
-        merged = warehouse.merge(stamped, schema.EVENTS, IS_CHANGED[schema.EVENTS.name], known.span)
+        merged = merge(warehouse, stamped, schema.EVENTS, IS_CHANGED[schema.EVENTS.name], known.span)
     changed.unpersist()
     known.rows.unpersist()
     return merged

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.contract.source.source import SourceConfig, TableMapping
 from ulvspark.intake.columns.expressions import MappedTable
 from ulvspark.intake.columns.targets import EVENTS_TARGET, PRODUCTS_TARGET, USERS_TARGET, Target
 from ulvspark.intake.judging.checked_rows import check_rows, count_outcomes, good_rows, judged_rows

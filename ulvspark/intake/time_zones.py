@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 
 
 def check_time_zones(spark: SparkSession, source: SourceConfig) -> None:

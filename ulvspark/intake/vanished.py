@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.sources import MappedSource, SourceRows, TargetRows
 from ulvspark.warehouse.changes.source_reads import other_sources
+from ulvspark.warehouse.keyed_writes import delete_keys
 from ulvspark.warehouse.tables import Warehouse
 
 
@@ -37,7 +38,7 @@ def handle_vanished(
         name, number = each.target.table.name, keys.count()
         counts[f"{name}_vanished"] = number
         if number and source.vanished == "delete":
-            warehouse.delete_keys(each.target.table, keys)
+            delete_keys(warehouse, each.target.table, keys)
             counts[f"{name}_deleted"] = number
         keys.unpersist()
     return counts

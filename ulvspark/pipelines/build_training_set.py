@@ -11,7 +11,7 @@ from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.protocol import AnyProtocol, EventDays, training_dates
-from ulvspark.contract.source import TRAINING_SET_META, SourceConfig, TrainingSetMeta
+from ulvspark.contract.source.source import TRAINING_SET_META, SourceConfig, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.behaviour import build, measure_population
 from ulvspark.history.days import local_day
@@ -23,8 +23,9 @@ from ulvspark.warehouse.pinned import PinnedTables, pin
 from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import Step
 from ulvspark.warehouse.runs.table_check import check_tables
+from ulvspark.warehouse.settings import WarehouseSettings, read_settings
 from ulvspark.warehouse.staging import staging_area
-from ulvspark.warehouse.tables import Warehouse, WarehouseSettings
+from ulvspark.warehouse.tables import Warehouse
 
 JOB = "build_training_set"
 
@@ -37,7 +38,7 @@ def build_training_set(
     No label window ends after ``as_of``, from which rolling dates are counted back. Raises ExpectedError when the
     source has no protocol, a date's label window reaches beyond the data, or the warehouse holds another source.
     """
-    settings = warehouse.settings()
+    settings = read_settings(warehouse)
     with (
         open_run(warehouse, JOB, request, [TRAINING]) as run,
         staging_area(warehouse, run.run_id, run.warn) as staging,

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract import schema
 from ulvspark.contract.arguments import RunRequest
 from ulvspark.contract.errors import ExpectedError, RefusedError
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.failures import read_errors_as_expected
 from ulvspark.intake.judging import load_limits
 from ulvspark.intake.judging.alike_ids import alike_ids
@@ -23,11 +23,13 @@ from ulvspark.intake.sources import MappedSource, SourceRows, map_source, read_s
 from ulvspark.intake.vanished import handle_vanished
 from ulvspark.warehouse.changes.running_sums import bring_sums_up_to_date
 from ulvspark.warehouse.changes.source_reads import last_reads, save_reads
+from ulvspark.warehouse.keyed_writes import merge
 from ulvspark.warehouse.lease import INPUTS
 from ulvspark.warehouse.runs.opening import open_run
 from ulvspark.warehouse.runs.report import RunLog, Step
 from ulvspark.warehouse.runs.table_check import check_tables
-from ulvspark.warehouse.tables import CURRENCY, TIME_ZONE, Warehouse, WarehouseSettings
+from ulvspark.warehouse.settings import CURRENCY, TIME_ZONE, WarehouseSettings, read_settings
+from ulvspark.warehouse.tables import Warehouse
 
 JOB = "load_source"
 
@@ -119,7 +121,7 @@ def load_source(
             if any(run.counts[f"{table.name}_quarantined"] for table in TARGETS):
                 # A source that is read as a whole each night brings the same bad rows again: only new ones are added.
                 bad_rows = rows.quarantine.dropDuplicates(list(schema.QUARANTINE.key))
-                warehouse.merge(bad_rows, schema.QUARANTINE, update_when=None)
+                merge(warehouse, bad_rows, schema.QUARANTINE, update_when=None)
 
         # Only now is it known as read: a load that was killed before reads the same again.
         save_reads(warehouse, source.config.name, mapped.reads, run.run_id, clock)
@@ -141,7 +143,7 @@ def mistakes_named(path: str) -> Iterator[None]:
 
 def _check_settings(warehouse: Warehouse, source: SourceConfig) -> None:
     wanted = WarehouseSettings(source.currency, source.time_zone)
-    if warehouse.exists(schema.EVENTS.name) and (settings := warehouse.settings()) != wanted:
+    if warehouse.exists(schema.EVENTS.name) and (settings := read_settings(warehouse)) != wanted:
         raise ExpectedError(
             f"the source is in {wanted.currency} and {wanted.time_zone}, but warehouse {warehouse.root} holds "
             f"{settings.currency} and {settings.time_zone}; load it into another warehouse"
@@ -173,10 +175,12 @@ def _check_limits(run: RunLog, source: SourceFile, mapped: MappedSource, outcome
 
 def _rows_of_last_loads(warehouse: Warehouse, source: SourceConfig) -> dict[str, list[int]]:
     """The rows of each source table in the last loads that had it, by ``TableOutcome.place``."""
+    rows: dict[str, list[int]] = {f"{target} from {table}": [] for target, table in source.source_tables}
+    if not warehouse.exists(schema.EVENTS.name):
+        return rows
     loads = warehouse.read(schema.RUNS.name).where((F.col("job") == JOB) & (F.col("status") == "done"))
     last = loads.orderBy("started_at", ascending=False).limit(load_limits.LAST_LOADS).select("counts").collect()
     prefix = f"{ROWS_OF}{source.name}: "
-    rows: dict[str, list[int]] = {f"{target} from {table}": [] for target, table in source.source_tables}
     for name, number in (count for load in last for count in load.counts.items() if count[0].startswith(prefix)):
         rows.setdefault(name.removeprefix(prefix), []).append(number)
     return rows

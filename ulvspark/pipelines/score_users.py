@@ -43,6 +43,7 @@ from ulvspark.warehouse.runs.opening import append_logged, open_run
 from ulvspark.warehouse.runs.report import RunLog
 from ulvspark.warehouse.runs.table_check import check_tables
 from ulvspark.warehouse.session import peak_memory_gb, shuffled_bytes
+from ulvspark.warehouse.settings import read_settings
 from ulvspark.warehouse.staging import StagingArea, staging_area
 from ulvspark.warehouse.tables import Warehouse
 from ulvspark.warehouse.vector_cache import RetentionConfig
@@ -77,7 +78,7 @@ def score_users(  # noqa: PLR0915 - the whole story of a night, read from top to
     verification or a gate refuses the scores, ``accept_change`` opening the gates for this once; the published tables
     then stay as they were. Raises ExpectedError for bad input.
     """
-    settings = warehouse.settings()
+    settings = read_settings(warehouse)
     _check_not_in_future(as_of, settings.time_zone)
     with (
         open_run(warehouse, JOB, request, [SCORES], as_of) as run,

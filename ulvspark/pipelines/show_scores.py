@@ -20,6 +20,7 @@ from ulvspark.model.predictor import Predictor
 from ulvspark.scoring.migration import NO_TIER, migrate
 from ulvspark.scoring.tiers import previous_tiers
 from ulvspark.warehouse.runs.table_check import check_tables
+from ulvspark.warehouse.settings import read_settings
 from ulvspark.warehouse.tables import Warehouse
 
 JOB = "show_scores"
@@ -46,7 +47,7 @@ def show_scores(warehouse: Warehouse, predictor: Predictor, as_of: date, example
 
     Raises ExpectedError when the date was not scored, or by another bundle than ``predictor``'s.
     """
-    manifest, settings = predictor.manifest, warehouse.settings()
+    manifest, settings = predictor.manifest, read_settings(warehouse)
     check_tables(warehouse, read=(schema.EVENTS, schema.SCORES_HISTORY))
     scores = _scores_of(warehouse, as_of, manifest.version)
     is_past = _window_has_closed(warehouse, as_of, manifest.horizon_days, settings.time_zone)
@@ -167,7 +168,7 @@ def _histories(warehouse: Warehouse, predictor: Predictor, as_of: date, user_ids
     events, users = (
         warehouse.read(table.name).where(F.col("user_id").isin(user_ids)) for table in (schema.EVENTS, schema.USERS)
     )
-    products, time_zone = warehouse.read(schema.PRODUCTS.name), warehouse.settings().time_zone
+    products, time_zone = warehouse.read(schema.PRODUCTS.name), read_settings(warehouse).time_zone
     rows = behaviour.build(events, products, users, as_of, predictor.manifest.history, time_zone)
     return {row["user_id"]: row["history"].asDict(recursive=True) for row in rows.collect()}
 

@@ -7,7 +7,8 @@ from ulvspark.simulation.behaviour import event_log
 from ulvspark.simulation.catalogue import catalogue
 from ulvspark.simulation.config import SimulationConfig
 from ulvspark.simulation.people import members, people, truth
-from ulvspark.warehouse.tables import CURRENCY, Warehouse
+from ulvspark.warehouse.settings import CURRENCY
+from ulvspark.warehouse.tables import Warehouse
 
 JOB = "simulate"
 

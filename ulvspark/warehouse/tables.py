@@ -1,4 +1,4 @@
-"""The Delta tables of a warehouse: reading, writing and merging them in a folder, on S3 or in a catalog."""
+"""The Delta tables of a warehouse: reading and writing them in a folder, on S3 or in a catalog."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,16 +9,14 @@ from typing import Any
 from delta import exceptions
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError, RetryableError
-from ulvspark.contract.schema import EVENTS, Table
+from ulvspark.contract.schema import Table
 from ulvspark.warehouse.outages import outage
 
 CATALOG = "catalog:"
-CURRENCY = "ulvspark.currency"
-TIME_ZONE = "ulvspark.time_zone"
 
 CONFLICTS = (
     exceptions.ConcurrentAppendException,
@@ -31,9 +29,6 @@ CONFLICTS = (
 )
 ALLOW_NEW_COLUMNS = {"mergeSchema": "true"}
 """Write options: a newer release may write columns that a table made by an older one lacks."""
-
-SHORT_SPANS = {"maxRecordsPerFile": "250000"}
-"""Write options: files of sorted rows that each hold a short span of what they are sorted by."""
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 
@@ -51,23 +46,7 @@ FORMAT_VERSION = "3"
 """Raised when tables change so that this code cannot read what an older version loaded."""
 
 FORMAT = "ulvspark.format_version"
-"""The property of ``events`` that holds the format version of its warehouse."""
-
-
-@dataclass(frozen=True)
-class WarehouseSettings:
-    """Settings of the whole warehouse: its one currency, and the time zone whose midnight begins ``as_of``."""
-
-    currency: str
-    time_zone: str
-
-
-@dataclass(frozen=True)
-class MergeCounts:
-    """Rows a merge changed."""
-
-    inserted: int
-    updated: int
+"""The property of a table that holds the format version of its warehouse."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +114,10 @@ class Warehouse:
 
     def is_empty(self, name: str) -> bool:
         """Whether no file belongs to the table. Raises ExpectedError when there is no such table."""
-        return int(self.snapshot(name).numOfFiles()) == 0
+        snapshot = self.snapshot(name)
+        # Delta keeps the number beside each commit; only where that is missing does it take two Spark jobs.
+        known = snapshot.numOfFilesIfKnown()
+        return int(known.get() if known.isDefined() else snapshot.numOfFiles()) == 0
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table as of ``version`` (its newest if not given). Raises ExpectedError when there is no such table."""
@@ -162,12 +144,12 @@ class Warehouse:
             builder = builder.partitionedBy(*table.partition)
         for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **(properties or {})}.items():
             builder = builder.property(key, value)
-        with self._commit(table.name):
+        with self.commit(table.name):
             builder.execute()
 
-    def append(self, frame: DataFrame, name: str) -> int:
+    def append(self, frame: DataFrame, name: str, options: Mapping[str, str] | None = None) -> int:
         """Add rows to a table, creating it if needed; returns its new version."""
-        return self._write(frame, name, "append", options=ALLOW_NEW_COLUMNS)
+        return self._write(frame, name, "append", options=ALLOW_NEW_COLUMNS | dict(options or {}))
 
     def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add a few rows, each a value by column, to ``table``, creating it if needed; returns its new version."""
@@ -211,63 +193,13 @@ class Warehouse:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*(F.col(column) for column in partition_by))
-        with self._commit(name):
+        with self.commit(name):
             writer.createOrReplace()
         return self.version(name)
 
-    def merge(self, frame: DataFrame, table: Table, update_when: str | None, span: str | None = None) -> MergeCounts:
-        """Merge rows by the table's key, each key at most once in ``frame``.
-
-        ``update_when`` is an SQL condition on t (the table) and s (the rows) under which a known row is replaced;
-        None only inserts. ``span`` is SQL of the table's columns that holds for every known row with a key of
-        ``frame``: Delta then reads only files that can have such rows.
-        """
-        if self.is_empty(table.name):
-            return MergeCounts(self.insert(_sorted_by_order(frame, table), table), 0)
-        target = self.delta_table(table.name).alias("t")
-        on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)
-        merge = target.merge(frame.alias("s"), on if span is None else f"{on} AND t.{span}")
-        if update_when is not None:
-            merge = merge.whenMatchedUpdateAll(condition=update_when)
-        # Counted by the merge itself: one that changes nothing makes no commit whose metrics could be read.
-        with self._commit(table.name):
-            (counts,) = merge.whenNotMatchedInsertAll().execute().collect()
-        return MergeCounts(int(counts["num_inserted_rows"]), int(counts["num_updated_rows"]))
-
-    def insert(self, frame: DataFrame, table: Table) -> int:
-        """Add rows whose keys the table does not have; returns how many."""
-        counted = Observation()
-        observed = frame.observe(counted, F.count("*").alias("rows"))
-        self._write(observed, table.name, "append", options=ALLOW_NEW_COLUMNS | SHORT_SPANS)
-        return int(counted.get["rows"])
-
-    def add_sums(self, frame: DataFrame, table: Table) -> None:
-        """Add the sums of ``frame``, each key at most once, to those that ``table`` has; new keys become rows."""
-        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
-        added = {name: f"t.{name} + s.{name}" for name in table.names if name not in table.key}
-        merge = self.delta_table(table.name).alias("t").merge(frame.alias("s"), on)
-        with self._commit(table.name):
-            merge.whenMatchedUpdate(set=dict(added)).whenNotMatchedInsertAll().execute()
-
-    def replace_rows(self, frame: DataFrame, table: Table, keys: DataFrame) -> None:
-        """Replace the rows whose key is in ``keys`` by the rows of ``frame``, which has no other keys."""
-        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
-        replacements = keys.join(frame.withColumn("is_row", F.lit(True)), list(table.key), "left")
-        merge = self.delta_table(table.name).alias("t").merge(replacements.alias("s"), on)
-        merge = merge.whenMatchedDelete("s.is_row IS NULL").whenMatchedUpdateAll()
-        with self._commit(table.name):
-            merge.whenNotMatchedInsertAll("s.is_row").execute()
-
-    def delete_keys(self, table: Table, keys: DataFrame) -> None:
-        """Remove the rows of ``table`` whose key is in ``keys``, each key once."""
-        on = " AND ".join(f"t.{column} = s.{column}" for column in table.key)
-        merge = self.delta_table(table.name).alias("t").merge(keys.alias("s"), on)
-        with self._commit(table.name):
-            merge.whenMatchedDelete().execute()
-
     def delete(self, name: str, condition: Column) -> None:
         """Remove the rows of a table for which ``condition`` holds."""
-        with self._commit(name):
+        with self.commit(name):
             self.delta_table(name).delete(condition)
 
     def properties(self, name: str) -> dict[str, str]:
@@ -278,25 +210,8 @@ class Warehouse:
     def set_properties(self, name: str, properties: Mapping[str, str]) -> None:
         """``properties`` hold no quotes."""
         listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        with self._commit(name):
+        with self.commit(name):
             self.spark.sql(f"ALTER TABLE {self._checked(name)} SET TBLPROPERTIES ({listed})")
-
-    def settings(self) -> WarehouseSettings:
-        """Currency and time zone, as the first load set them.
-
-        Raises ExpectedError when nothing was loaded, or by a version of ulvspark whose tables this one cannot read.
-        """
-        properties = self.properties(EVENTS.name)
-        if CURRENCY not in properties or TIME_ZONE not in properties:
-            raise ExpectedError(
-                f"table {EVENTS.name} of warehouse {self.root} was not made by load_source; run that first"
-            )
-        if properties.get(FORMAT) != FORMAT_VERSION:
-            raise ExpectedError(
-                f"warehouse {self.root} has format {properties.get(FORMAT, '1')}, but this version of ulvspark reads "
-                f"format {FORMAT_VERSION}; run load_source into a new warehouse"
-            )
-        return WarehouseSettings(properties[CURRENCY], properties[TIME_ZONE])
 
     def names(self) -> list[str]:
         """All tables under this root, including any that are not ours."""
@@ -308,7 +223,7 @@ class Warehouse:
 
     def drop(self, name: str) -> None:
         """Remove a table and its files."""
-        with self._commit(name):
+        with self.commit(name):
             if self.root.startswith(CATALOG):
                 self.spark.sql(f"DROP TABLE IF EXISTS {self.identifier(name)}")
                 return
@@ -362,7 +277,7 @@ class Warehouse:
             raise ExpectedError(f"warehouse {self.root}: there is no database {database}; create it")
 
     @contextmanager
-    def _commit(self, name: str) -> Iterator[None]:
+    def commit(self, name: str) -> Iterator[None]:
         """A write to a table. Raises RetryableError when another job wrote to it at the same time."""
         for check in self._checks:
             check()
@@ -389,16 +304,12 @@ class Warehouse:
         writer = frame.write.format("delta").mode(mode).options(**(options or {}))
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with self._commit(name):
+        with self.commit(name):
             if self.root.startswith(CATALOG):
                 writer.saveAsTable(self.identifier(name))
             else:
                 writer.save(self.location(name))
         return self.version(name)
-
-
-def _sorted_by_order(frame: DataFrame, table: Table) -> DataFrame:
-    return frame if table.order is None else frame.sortWithinPartitions(table.order)
 
 
 def _absolute(root: str) -> str:

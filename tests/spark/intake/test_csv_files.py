@@ -9,7 +9,7 @@ from tests.spark.intake.test_sources import read, said_while_reading
 from tests.spark.source_files import COLUMNS, source
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import ReadFrom, SourceConfig
+from ulvspark.contract.source.source import ReadFrom, SourceConfig
 from ulvspark.intake.reading.csv_files import MALFORMED_ROW
 from ulvspark.intake.reading.source_tables import read_table
 

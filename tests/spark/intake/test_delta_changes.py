@@ -2,7 +2,7 @@
 
 import pytest
 
-from ulvspark.contract.source import ReadFrom
+from ulvspark.contract.source.source import ReadFrom
 from ulvspark.intake.reading.delta_changes import Changes, delta_source, new_delta_rows
 from ulvspark.warehouse.tables import Warehouse
 

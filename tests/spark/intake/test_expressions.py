@@ -8,8 +8,8 @@ from tests.spark.intake.test_sources import read, said_while_reading
 from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig, TableMapping
-from ulvspark.contract.sources.values import MISSING_WORDS
+from ulvspark.contract.source.source import SourceConfig, TableMapping
+from ulvspark.contract.source.values import MISSING_WORDS
 from ulvspark.intake.columns.expressions import MappedTable, evaluate
 from ulvspark.intake.columns.targets import EVENTS_TARGET
 from ulvspark.intake.time_zones import check_time_zones

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TableMapping
+from ulvspark.contract.source.source import TableMapping
 from ulvspark.intake.reading.new_rows import all_rows, new_rows
 from ulvspark.intake.reading.source_tables import read_table
 from ulvspark.warehouse.tables import Warehouse

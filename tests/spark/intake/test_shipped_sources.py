@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ulvspark.contract.config import load_config
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.sources import map_source, read_source
 
 SOURCES = Path(__file__).parents[3] / "conf/sources"

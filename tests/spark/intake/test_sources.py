@@ -10,7 +10,7 @@ import pytest
 from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.failures import read_errors_as_expected
 from ulvspark.intake.sources import map_source, read_source
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.spark.source_files import COLUMNS, row, source, write
 from ulvspark.contract.config import validate
-from ulvspark.contract.source import SourceConfig
-from ulvspark.contract.sources.values import MISSING_WORDS
+from ulvspark.contract.source.source import SourceConfig
+from ulvspark.contract.source.values import MISSING_WORDS
 from ulvspark.intake.judging.alike_ids import COUNTED_AT_MOST, Alike, alike_ids
 from ulvspark.intake.judging.outcomes import by_source_table, together
 from ulvspark.intake.sources import map_source, read_source

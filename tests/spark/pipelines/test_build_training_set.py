@@ -10,7 +10,7 @@ from jobs import build_training_set
 from tests.spark import shop
 from ulvspark.contract import schema
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
+from ulvspark.contract.source.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.contract.spec import HistorySpec
 from ulvspark.history.population import Population
 from ulvspark.warehouse.tables import Warehouse

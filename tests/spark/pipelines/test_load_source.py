@@ -19,8 +19,9 @@ from jobs.load_source import main
 from tests.spark.source_files import COLUMNS, row, source, write, write_yaml
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError, run_as_job
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.sources import map_source, read_source
+from ulvspark.warehouse.settings import read_settings
 from ulvspark.warehouse.tables import Warehouse
 
 ROOT = Path(__file__).parents[3]
@@ -135,7 +136,7 @@ def test_products_and_users_follow_the_source(nights, warehouse):
 
 
 def test_a_warehouse_keeps_its_currency_and_time_zone(nights, warehouse, shop):
-    assert (warehouse.settings().currency, warehouse.settings().time_zone) == ("GBP", "Europe/London")
+    assert (read_settings(warehouse).currency, read_settings(warehouse).time_zone) == ("GBP", "Europe/London")
     with pytest.raises(ExpectedError, match=r"in EUR and Europe/London, but warehouse .* holds GBP"):
         main(arguments(shop, [row(line="2")], currency="EUR"))
     assert warehouse.version("events") == nights[2].version

@@ -10,7 +10,7 @@ from jobs import simulate
 from tests.spark import shop
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.sources import map_source, read_source
 from ulvspark.simulation.behaviour import event_log
 from ulvspark.simulation.catalogue import catalogue

@@ -12,11 +12,13 @@ from pyspark.sql import functions as F
 from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
 from ulvspark.warehouse.changes.change_feed import commit_note, newest_commit_note
+from ulvspark.warehouse.keyed_writes import MergeCounts, merge
 from ulvspark.warehouse.lease import SCORES
 from ulvspark.warehouse.lease.lease import take
 from ulvspark.warehouse.lease.places import place_of
+from ulvspark.warehouse.settings import CURRENCY, TIME_ZONE, read_settings
 from ulvspark.warehouse.staging import drop_abandoned, staging_area
-from ulvspark.warehouse.tables import CURRENCY, FOR_EVERY_READER, FORMAT, TIME_ZONE, MergeCounts, Warehouse
+from ulvspark.warehouse.tables import FOR_EVERY_READER, FORMAT, Warehouse
 
 THINGS = Table("things", (Column("thing_id", "STRING", True), Column("worth", "INT")), key=("thing_id",))
 
@@ -32,9 +34,9 @@ def test_a_table_lives_by_folder_or_by_name(spark, place):
 
     first = place.append(frame, "things")
     changed = spark.createDataFrame([("b", 3), ("c", 4), ("a", 1)], THINGS.ddl)
-    assert place.merge(changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=1, updated=1)
-    assert place.merge(changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
-    assert place.merge(changed.limit(0), THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
+    assert merge(place, changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=1, updated=1)
+    assert merge(place, changed, THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
+    assert merge(place, changed.limit(0), THINGS, "t.worth <> s.worth") == MergeCounts(inserted=0, updated=0)
     assert rows(place) == [("a", 1), ("b", 3), ("c", 4)]
     assert rows(place, version=first) == [("a", 1), ("b", 2)]
 
@@ -65,7 +67,7 @@ def test_of_two_jobs_that_change_the_same_rows_one_is_told_to_run_again(spark, w
     changed = spark.createDataFrame([("a", 2)], THINGS.ddl).coalesce(1)
     slow = changed.mapInPandas(partial(passed_on, begun=begun, done=done), THINGS.ddl)
     with pytest.raises(RetryableError, match=r"table things: another job wrote to it .*Concurrent.*; run again"):
-        warehouse.merge(slow, THINGS, "t.worth <> s.worth")
+        merge(warehouse, slow, THINGS, "t.worth <> s.worth")
     job.join()
     assert rows(warehouse) == []
 
@@ -101,22 +103,22 @@ def test_a_missing_table_is_one_clear_sentence(warehouse):
     with pytest.raises(ExpectedError, match="has no table events; run the job"):
         warehouse.read("events")
     with pytest.raises(ExpectedError, match="has no table events"):
-        warehouse.settings()
+        read_settings(warehouse)
     warehouse.ensure(EVENTS)
     with pytest.raises(ExpectedError, match="was not made by load_source; run that first"):
-        warehouse.settings()
+        read_settings(warehouse)
 
 
 def test_a_warehouse_of_another_format_is_one_clear_sentence(warehouse):
     warehouse.ensure(EVENTS, {CURRENCY: "GBP", TIME_ZONE: "Europe/London", FORMAT: "1"})
     with pytest.raises(ExpectedError, match=r"has format 1, but .* reads format \d+; run load_source into a new"):
-        warehouse.settings()
+        read_settings(warehouse)
 
 
 def test_a_missing_database_is_one_clear_sentence(spark):
     nowhere = Warehouse(spark, "catalog:nowhere")
     with pytest.raises(ExpectedError, match="has no table events; run the job"):
-        nowhere.settings()
+        read_settings(nowhere)
     with pytest.raises(ExpectedError, match="there is no database nowhere; create it"):
         nowhere.ensure(THINGS)
 

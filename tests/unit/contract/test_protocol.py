@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ulvspark.contract.config import validate
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.protocol import EventDays, Protocol, RollingProtocol, training_dates
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 
 ROLLING = RollingProtocol(horizon_days=91, origin_every_days=30, origins=3)
 FIXED = Protocol(

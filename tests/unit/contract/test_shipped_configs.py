@@ -9,7 +9,7 @@ from model_training.finetuning.config import TrainConfig
 from model_training.pretraining.config import PretrainConfig
 from model_training.searching.config import SearchConfig
 from ulvspark.contract.config import load_config
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.contract.spec import HistorySpec, NetworkSpec, SequenceSpec, TextSpec
 from ulvspark.pipelines.score_users import ScoreConfig
 from ulvspark.scoring.tiers import TierDecision

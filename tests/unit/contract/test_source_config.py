@@ -7,7 +7,7 @@ import pytest
 from ulvspark.contract.config import load_config
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.protocol import Protocol
-from ulvspark.contract.source import ReadFrom, SourceConfig
+from ulvspark.contract.source.source import ReadFrom, SourceConfig
 from ulvspark.intake.reading.source_tables import reader_options
 
 SOURCES = sorted((Path(__file__).parents[3] / "conf" / "sources").glob("*.yaml"))

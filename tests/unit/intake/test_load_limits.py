@@ -1,7 +1,7 @@
 """What a load tells and refuses, from the counts of its rows."""
 
 from ulvspark.contract.config import validate
-from ulvspark.contract.sources.limits import Limits
+from ulvspark.contract.source.limits import Limits
 from ulvspark.intake.judging.load_limits import refusals, warnings
 from ulvspark.intake.judging.outcomes import TableOutcome
 

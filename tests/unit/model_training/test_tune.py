@@ -14,7 +14,7 @@ from tests import training_set
 from tests.training_set import small
 from ulvspark.contract.config import load_config, validate
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TRAINING_SET_META
+from ulvspark.contract.source.source import TRAINING_SET_META
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import yaml
 from model_training.blending.config import BlendConfig
 from tests.unit.project.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of, program_of, prose
 from ulvspark.contract.config import validate
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.pipelines.score_users import ScoreConfig
 from ulvspark.scoring.tiers import TierDecision
 

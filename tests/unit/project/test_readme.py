@@ -7,7 +7,7 @@ import yaml
 from tests.unit.project.pages import PAGES, README, ROOT, blocks, links, name_of
 from ulvspark.contract.config import validate
 from ulvspark.contract.protocol import RollingProtocol
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 
 MAXIMUM_LINES = 200
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TableMapping
+from ulvspark.contract.source.source import TableMapping
 from ulvspark.intake.columns.allowed_sql import CHANGES, ONE_VALUE, changes, is_plain, objection
 from ulvspark.intake.columns.named_values import gives_null_in_spite_of_values
 from ulvspark.intake.columns.targets import ACCEPTED, Target

@@ -6,7 +6,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, FloatType
 
-from ulvspark.contract.sources.values import IdForm
+from ulvspark.contract.source.values import IdForm
 from ulvspark.intake.columns.normal_forms import in_normal_form
 from ulvspark.intake.columns.texts import is_ascii, is_missing_word
 

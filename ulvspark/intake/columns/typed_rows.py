@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, FloatType, StringType
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.contract.source.source import SourceConfig, TableMapping
 from ulvspark.intake.columns.event_types import event_type
 from ulvspark.intake.columns.expressions import Evaluated
 from ulvspark.intake.columns.ids import canonical_id, is_inexact, may_vary

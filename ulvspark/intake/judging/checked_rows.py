@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.contract.source.source import SourceConfig, TableMapping
 from ulvspark.intake.columns.expressions import MappedTable
 from ulvspark.intake.columns.targets import Target
 from ulvspark.intake.judging.identity import LATEST, SettledRows, content_hash, settle_identity

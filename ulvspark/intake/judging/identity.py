@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import SourceConfig, TableMapping
+from ulvspark.contract.source.source import SourceConfig, TableMapping
 from ulvspark.intake.judging.quarantine import CONTRADICTING_DUPLICATE, IDENTICAL_COPY, SUPERSEDED
 
 EVENT_IDS_OF = "ulvspark.event_ids_of."

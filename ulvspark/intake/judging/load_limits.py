@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from ulvspark.contract import schema
-from ulvspark.contract.sources.limits import Limits
+from ulvspark.contract.source.limits import Limits
 from ulvspark.intake.judging import notes
 from ulvspark.intake.judging.alike_ids import Alike
 from ulvspark.intake.judging.outcomes import TableOutcome, together

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.contract.source import SourceConfig
+from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.columns.targets import EVENTS_TARGET
 
 MALFORMED = "malformed_row"

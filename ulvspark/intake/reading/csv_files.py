@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructType
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import ReadFrom
+from ulvspark.contract.source.source import ReadFrom
 from ulvspark.intake.reading.read_errors import different_columns
 
 MALFORMED_ROW = "_malformed_row"

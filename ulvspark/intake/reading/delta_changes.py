@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from ulvspark.contract.source import ReadFrom
+from ulvspark.contract.source.source import ReadFrom
 from ulvspark.intake.reading.source_tables import source_address
 from ulvspark.warehouse.changes.change_feed import change_feed_reaches, read_changes, table_id
 from ulvspark.warehouse.tables import CATALOG, CHANGE_FEED, Warehouse

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import Since, TableMapping
+from ulvspark.contract.source.source import Since, TableMapping
 from ulvspark.intake.reading.delta_changes import delta_source, new_delta_rows
 from ulvspark.intake.reading.source_files import file_stamps, read_files
 

@@ -6,7 +6,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ulvspark.contract.source import ReadFrom
+from ulvspark.contract.source.source import ReadFrom
 from ulvspark.intake.reading.csv_files import encoding_options, read_csv
 from ulvspark.intake.reading.source_tables import reader_options, source_address
 

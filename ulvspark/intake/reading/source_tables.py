@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import ReadFrom
+from ulvspark.contract.source.source import ReadFrom
 from ulvspark.intake.reading.csv_files import encoding_options, read_csv
 from ulvspark.intake.reading.read_errors import first_line
 

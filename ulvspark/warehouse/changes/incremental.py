@@ -18,6 +18,7 @@ from ulvspark.warehouse.changes.change_feed import (
     newest_commit_note,
     table_id,
 )
+from ulvspark.warehouse.keyed_writes import replace_rows
 from ulvspark.warehouse.pinned import PinnedTables
 from ulvspark.warehouse.staging import staging_area
 from ulvspark.warehouse.tables import SMALL_UPDATES, Warehouse
@@ -120,6 +121,6 @@ def _update(
             # Our note must not speak for rows that somebody else wrote in the meantime.
             if newest_commit_note(warehouse, name) != last_note:
                 raise RetryableError(f"table {name}: another job brought it up to date at the same time; run again")
-            warehouse.replace_rows(rows, derived.table, changed)
+            replace_rows(warehouse, rows, derived.table, changed)
     changed.unpersist()
     return number if are_few else None

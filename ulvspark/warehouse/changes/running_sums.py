@@ -16,6 +16,7 @@ from ulvspark.warehouse.changes.change_feed import (
     read_changes,
     table_id,
 )
+from ulvspark.warehouse.keyed_writes import add_sums
 from ulvspark.warehouse.tables import SMALL_UPDATES, Warehouse
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def bring_sums_up_to_date(sums: RunningSums, warehouse: Warehouse) -> None:
         else:
             changes = read_changes(warehouse, source, since, until)
             weight = F.when(F.col("_change_type").isin(*TAKEN_OUT), -1).otherwise(1)
-            warehouse.add_sums(sums.measure(changes, weight), sums.table)
+            add_sums(warehouse, sums.measure(changes, weight), sums.table)
 
 
 def _summed_version(warehouse: Warehouse, name: str, about: dict[str, str], source: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from ulvspark.contract.schema import SOURCE_READS
+from ulvspark.warehouse.keyed_writes import merge
 from ulvspark.warehouse.tables import Warehouse
 
 
@@ -46,7 +47,7 @@ def save_reads(warehouse: Warehouse, source: str, reads: Sequence[SourceRead], r
         for read in reads
     ]
     frame = warehouse.spark.createDataFrame(rows, SOURCE_READS.ddl)
-    warehouse.merge(frame, SOURCE_READS, update_when="true")
+    merge(warehouse, frame, SOURCE_READS, update_when="true")
 
 
 def other_sources(warehouse: Warehouse, source: str) -> list[str]:

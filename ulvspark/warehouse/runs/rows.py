@@ -28,7 +28,9 @@ def check_runs_table(warehouse: Warehouse, run_id: str | None) -> None:
 def add_row(warehouse: Warehouse, row: Mapping[str, Any]) -> None:
     """Add the row of a run that starts, and mark the runs that were killed. Raises ExpectedError for a taken name."""
     with log_held(warehouse, row["run_id"]):
-        warehouse.ensure(RUNS)
+        if not warehouse.exists(RUNS.name):
+            warehouse.append_rows(RUNS, [row])
+            return
         concerns = (F.col("run_id") == row["run_id"]) | (F.col("status") == "started")
         there = [each.asDict(recursive=True) for each in warehouse.read(RUNS.name).where(concerns).collect()]
         for each in there:

@@ -10,7 +10,7 @@ from model_training.data.dataset import check_spend, cut_date, read_training_set
 from model_training.data.examples import distinct_texts
 from tests import tiny, training_set
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TRAINING_SET_META
+from ulvspark.contract.source.source import TRAINING_SET_META
 from ulvspark.contract.spec import TextSpec, TierSpec
 from ulvspark.history.numbers import NUMBERS_VERSION
 from ulvspark.history.text import render

@@ -18,7 +18,7 @@ from tests import training_set
 from tests.training_set import CONFIG, META, PROTOCOL, SMALL
 from tests.unit.model_training.test_evaluate import IN_MONEY, publish
 from ulvspark.contract.errors import ExpectedError
-from ulvspark.contract.source import TRAINING_SET_META, TrainingSetMeta
+from ulvspark.contract.source.source import TRAINING_SET_META, TrainingSetMeta
 from ulvspark.model.bundle.manifest import read_manifest
 from ulvspark.model.bundle.store import open_store
 

@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ulvspark.contract.config import Strict
 from ulvspark.contract.protocol import AnyProtocol, Protocol
-from ulvspark.contract.sources.limits import Limits
-from ulvspark.contract.sources.values import MISSING_WORDS, IdForm, Text, WithValues
+from ulvspark.contract.source.limits import Limits
+from ulvspark.contract.source.values import MISSING_WORDS, IdForm, Text, WithValues
 from ulvspark.contract.spec import HistorySpec
 
 
