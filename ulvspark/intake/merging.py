@@ -1,5 +1,8 @@
 """Merges a source's rows into their tables: what is new is added, what changed is replaced, the rest stays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -38,15 +41,17 @@ def merge_rows(
 def _merge_events(warehouse: Warehouse, source: SourceConfig, events: DataFrame, number: int) -> MergeCounts:
     """Stamp the prices of new and changed events and merge them; an event keeps the stamps it once got."""
     products = warehouse.read(schema.PRODUCTS.name)
-    if warehouse.is_empty(schema.EVENTS.name):
+    if not warehouse.number_of_files(schema.EVENTS.name):
         no_prices = warehouse.spark.createDataFrame([], schema.PRICE_DAYS.ddl)
-        return merge(warehouse, stamp(events, None, no_prices, products), schema.EVENTS, None)
+        with _stamped(events, None, no_prices, products) as stamped:
+            return merge(warehouse, stamped, schema.EVENTS, None)
     bring_sums_up_to_date(PRICE_SUMS, warehouse)
     price_days = warehouse.read(schema.PRICE_DAYS.name)
     span = _span_of_corrections(events, source.corrections_reach_days)
     known = known_rows(warehouse, schema.EVENTS, events.select("event_id"), number, span)
     if not known.number:
-        return MergeCounts(insert(warehouse, stamp(events, None, price_days, products), schema.EVENTS), 0)
+        with _stamped(events, None, price_days, products) as stamped:
+            return MergeCounts(insert(warehouse, stamped, schema.EVENTS), 0)
     return _merge_with_known(warehouse, events, known, price_days, products)
 
 
@@ -58,11 +63,21 @@ def _merge_with_known(
     merged = MergeCounts(0, 0)
     if not changed.isEmpty():
         replaced = known.rows.join(changed.select("event_id"), "event_id", "left_semi")
-        stamped = stamp(changed, replaced, price_days, products)
-        merged = merge(warehouse, stamped, schema.EVENTS, IS_CHANGED[schema.EVENTS.name], known.span)
+        with _stamped(changed, replaced, price_days, products) as stamped:
+            merged = merge(warehouse, stamped, schema.EVENTS, IS_CHANGED[schema.EVENTS.name], known.span)
     changed.unpersist()
     known.rows.unpersist()
     return merged
+
+
+@contextmanager
+def _stamped(
+    events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame
+) -> Iterator[DataFrame]:
+    """``stamp``, with the sums of the new prices cached while the block runs."""
+    sums = price_sums(events, F.lit(1)).persist(StorageLevel.DISK_ONLY)
+    yield stamp(events, sums, known, price_days, products)
+    sums.unpersist()
 
 
 def _span_of_corrections(events: DataFrame, reach_days: int | None) -> str | None:

@@ -36,18 +36,21 @@ def changed_events(events: DataFrame, known: DataFrame) -> DataFrame:
     return events.join(same, ["event_id", "content_hash"], "left_anti")
 
 
-def stamp(new_events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame) -> DataFrame:
+def stamp(
+    new_events: DataFrame, new_sums: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame
+) -> DataFrame:
     """``new_events`` in the columns of ``schema.EVENTS``.
 
-    ``known`` are the rows of the events table with the ids of new events (None: there are none); ``price_days`` are the
-    sums of all prices in that table (``schema.PRICE_DAYS``).
+    ``new_sums`` are their ``price_sums``, which are used three times: let them be cached. ``known`` are the rows of the
+    events table with the ids of new events (None: there are none); ``price_days`` are the sums of all prices in that
+    table (``schema.PRICE_DAYS``).
 
     An event that is known keeps its stamps (``schema.STAMPED``) unless its product or price changed. Every other event
     gets a reference price (the list price, or the mean price paid for the product on earlier days), the relation of the
     unit price to it, and the level of the unit price within the product's top category (products without a category
     count as one category).
     """
-    before = _prices_before(new_events, known, price_days, products)
+    before = _prices_before(new_sums, known, price_days, products)
     # The events are spread by product and day; hashing the few sums of each saves sorting the events.
     keyed = before.withColumnsRenamed({"product_id": "stamp_product", "day": "stamp_day"}).hint("shuffle_hash")
     of_day = (_product() == F.col("stamp_product")) & (_day() == F.col("stamp_day"))
@@ -137,14 +140,11 @@ def _sum_as_stored(name: str, total: Column) -> Column:
     return F.coalesce(total, F.lit(0)).cast(SUM_TYPES[name]).alias(name)
 
 
-def _prices_before(
-    new_events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame
-) -> DataFrame:
-    """Prices of strictly earlier days, for each product and UTC day of a new event.
+def _prices_before(own: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame) -> DataFrame:
+    """Prices of strictly earlier days, for each product and UTC day of new events, whose ``price_sums`` are ``own``.
 
     That is the product's mean price, and the count, sum and sum of squares of ln(price) in its top category.
     """
-    own = price_sums(new_events, F.lit(1))
     others = price_days if known is None else price_days.unionByName(price_sums(known, F.lit(-1)))
     days = own.select(*DAY)
     of_products = own.unionByName(others.join(days.select("product_id").distinct(), "product_id", "left_semi"))

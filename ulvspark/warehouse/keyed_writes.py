@@ -29,7 +29,7 @@ def merge(
     inserts. ``span`` is SQL of the table's columns that holds for every known row with a key of ``frame``: Delta then
     reads only files that can have such rows.
     """
-    if warehouse.is_empty(table.name):
+    if not warehouse.number_of_files(table.name):
         return MergeCounts(insert(warehouse, _sorted_by_order(frame, table), table), 0)
     target = warehouse.delta_table(table.name).alias("t")
     on = " AND ".join(f"t.{column} <=> s.{column}" for column in table.key)

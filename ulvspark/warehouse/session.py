@@ -29,6 +29,17 @@ SETTINGS = {
     "spark.sql.legacy.javaCharsets": "true",
     # pandas writes nanoseconds, which Spark's timestamps cannot hold: read as numbers, which a mapping converts.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Java never compiles a method of more than 8,000 bytes of bytecode: a query whose code is longer runs three times
+    # as fast in the form that Spark splits into small methods.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Cached rows are compressed as blocks: choosing an encoding for each column of them takes as long as mapping them.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    "spark.rdd.compress": "true",
+    # Small partitions of cached rows are joined to larger ones, as those of other rows are.
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
+    # Of a table that is compacted, files of this size stay as they are.
+    "spark.databricks.delta.optimize.minFileSize": str(64 * 2**20),
+    "spark.databricks.delta.optimize.maxFileSize": str(128 * 2**20),
     # The model is cached in the worker process, so workers must outlive their tasks.
     "spark.python.worker.reuse": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

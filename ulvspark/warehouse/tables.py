@@ -32,8 +32,8 @@ ALLOW_NEW_COLUMNS = {"mergeSchema": "true"}
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 
-SMALL_UPDATES = {"delta.enableDeletionVectors": "true", "delta.autoOptimize.autoCompact": "true"}
-"""Properties: replacing a few rows does not copy the others of a file, and small files are joined."""
+SMALL_UPDATES = {"delta.enableDeletionVectors": "true"}
+"""Properties: replacing a few rows does not copy the others of a file."""
 
 FOR_EVERY_READER = {
     "delta.columnMapping.mode": "none",
@@ -112,12 +112,12 @@ class Warehouse:
         """The newest version of a table. Raises ExpectedError when there is no such table."""
         return int(self.snapshot(name).version())
 
-    def is_empty(self, name: str) -> bool:
-        """Whether no file belongs to the table. Raises ExpectedError when there is no such table."""
+    def number_of_files(self, name: str) -> int:
+        """How many files belong to the newest version. Raises ExpectedError when there is no such table."""
         snapshot = self.snapshot(name)
         # Delta keeps the number beside each commit; only where that is missing does it take two Spark jobs.
         known = snapshot.numOfFilesIfKnown()
-        return int(known.get() if known.isDefined() else snapshot.numOfFiles()) == 0
+        return int(known.get() if known.isDefined() else snapshot.numOfFiles())
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table as of ``version`` (its newest if not given). Raises ExpectedError when there is no such table."""
@@ -142,7 +142,9 @@ class Warehouse:
         builder = builder.addColumns(self.spark.createDataFrame([], table.ddl).schema)
         if table.partition:
             builder = builder.partitionedBy(*table.partition)
-        for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **(properties or {})}.items():
+        # Delta would look for the least and greatest value of every column, of which most are spread over all files.
+        spans = {} if table.order is None else {"delta.dataSkippingStatsColumns": table.order}
+        for key, value in {CHANGE_FEED: "true", FORMAT: FORMAT_VERSION, **spans, **(properties or {})}.items():
             builder = builder.property(key, value)
         with self.commit(table.name):
             builder.execute()

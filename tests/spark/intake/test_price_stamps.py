@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from pyspark.sql import functions as F
 
 from ulvspark.contract import schema
-from ulvspark.intake.price_stamps import MINIMUM_PRICES, PRICE_STAMPS, stamp
+from ulvspark.intake.price_stamps import MINIMUM_PRICES, PRICE_STAMPS, price_sums, stamp
 
 MAPPED = [column for column in schema.EVENTS.columns if column.name not in PRICE_STAMPS]
 DDL = ", ".join(f"{column.name} {column.type}" for column in MAPPED)
@@ -29,7 +30,7 @@ def stamps(spark):
 
     def run(events, parts=1):
         frame = spark.createDataFrame(events, DDL).repartition(parts)
-        rows = stamp(frame, None, no_prices, products).collect()
+        rows = stamp(frame, price_sums(frame, F.lit(1)), None, no_prices, products).collect()
         return {each.event_id: tuple(each[name] for name in PRICE_STAMPS) for each in rows}
 
     return run

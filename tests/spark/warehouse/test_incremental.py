@@ -124,7 +124,7 @@ def test_a_run_that_stopped_half_way_does_no_harm(shop, monkeypatch):
     update(shop)
     add(shop, SALES, [(90, "s05", 9)])
     with monkeypatch.context() as stopped:
-        stopped.setattr(shop, "replace_rows", lambda *_: 1 / 0)
+        stopped.setattr("ulvspark.warehouse.changes.incremental.replace_rows", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             bring_up_to_date(OF_SALES, pin(shop, SALES, SELLERS), "run")
     assert update(shop) == 1

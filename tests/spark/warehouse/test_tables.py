@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from ulvspark.contract.errors import ExpectedError, RetryableError
 from ulvspark.contract.schema import EVENTS, Column, Table
+from ulvspark.warehouse import compaction
 from ulvspark.warehouse.changes.change_feed import commit_note, newest_commit_note
 from ulvspark.warehouse.keyed_writes import MergeCounts, merge
 from ulvspark.warehouse.lease import SCORES
@@ -97,6 +98,19 @@ def test_a_note_is_of_the_commits_it_was_made_with(spark, warehouse):
     assert newest_commit_note(warehouse, "things") == "made from 1", "rows are where they were"
     warehouse.append(frame, "things")
     assert newest_commit_note(warehouse, "things") is None
+
+
+def test_many_small_files_are_joined_and_few_stay(spark, warehouse, monkeypatch):
+    monkeypatch.setattr(compaction, "MANY_FILES", 3)
+    warehouse.ensure(THINGS)
+    made = [("a", 1), ("b", 2), ("c", 3)]
+    numbers = []
+    for row in made:
+        warehouse.append(spark.createDataFrame([row], THINGS.ddl), "things")
+        compaction.compact(warehouse, "things")
+        numbers.append(warehouse.number_of_files("things"))
+    assert numbers == [1, 2, 1]
+    assert rows(warehouse) == made
 
 
 def test_a_missing_table_is_one_clear_sentence(warehouse):

@@ -53,10 +53,8 @@ def judged_rows(
 
 def check_rows(judged: DataFrame, key: str) -> CheckedRows:
     """Read ``judged`` once, and settle which of its rows are the same."""
-    # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows. Most rows are
-    # good, so the whole source row is kept of bad ones alone.
-    source_row = F.when(F.col("outcome").isNotNull(), F.col("source_row"))
-    cached = judged.withColumn("source_row", source_row).persist(StorageLevel.DISK_ONLY)
+    # Not in memory: what does not fit there comes back from disk in blocks as large as a task's rows.
+    cached = judged.drop("whole_row").persist(StorageLevel.DISK_ONLY)
     settled = settle_identity(cached, key)
     rows = settled.rows if settled.repeated.isEmpty() else _with_source_rows(settled, judged, key)
     return CheckedRows(rows, (cached, settled.repeated))
@@ -75,28 +73,38 @@ def count_outcomes(checked: DataFrame, target: str) -> DataFrame:
 
 def _no_rows(spark: SparkSession, target: Target) -> DataFrame:
     """A frame without rows, so that a table which the source lacks is handled like any other."""
-    made = "content_hash BIGINT, notes INT, outcome STRING, source_table STRING, source_row STRING, versions_of INT"
+    made = (
+        "content_hash BIGINT, notes INT, outcome STRING, source_table STRING, source_row STRING, whole_row STRING, "
+        "versions_of INT"
+    )
     columns = ", ".join(f"{name} {kind}" for name, kind in target.columns.items())
     return spark.createDataFrame([], f"{columns}, {made}")
 
 
 def _judged(mapped: DataFrame, place: int, mapping: TableMapping, target: Target, rules: Rules) -> DataFrame:
-    """The rows of the source table at ``place`` with their ``outcome``, before keys are compared."""
+    """The rows of the source table at ``place`` with their ``outcome``, before keys are compared.
+
+    Rows that are bad by themselves have the ``source_row`` for quarantine. Most rows are good, so that of all others,
+    ``whole_row``, is computed for those alone that turn out to contradict each other.
+    """
     (key,) = target.table.key
     content = [name for name in target.table.names if name in target.columns and name != key]
     latest = LATEST + str(place)
     as_in_file = F.to_json(F.struct(F.col("malformed").alias(MALFORMED)))
     by_column = F.to_json("source_row", {"ignoreNullFields": "false"})
+    whole_row = F.when(F.col("malformed").isNotNull(), as_in_file).otherwise(by_column)
     judged = mapped.withColumns(
         {
             "outcome": first_reason(rules),
             "content_hash": content_hash(mapped, content),
             "source_table": F.lit(mapping.read.name),
-            "source_row": F.when(F.col("malformed").isNotNull(), as_in_file).otherwise(by_column),
             "versions_of": F.lit(None if mapping.latest_by is None else place).cast("int"),
         }
+    )
+    shown = judged.withColumns(
+        {"whole_row": whole_row, "source_row": F.when(F.col("outcome").isNotNull(), whole_row)}
     ).drop("fault", "malformed", *(f"failed_{name}" for name in target.needed))
-    return judged.drop("latest") if mapping.latest_by is None else judged.withColumnRenamed("latest", latest)
+    return shown.drop("latest") if mapping.latest_by is None else shown.withColumnRenamed("latest", latest)
 
 
 def _with_source_rows(settled: SettledRows, judged: DataFrame, key: str) -> DataFrame:
@@ -110,7 +118,7 @@ def _with_source_rows(settled: SettledRows, judged: DataFrame, key: str) -> Data
     if bad.isEmpty():
         return settled.rows
     wanted = F.broadcast(bad.select(*identity).distinct())
-    found = judged.join(wanted, identity, "left_semi").select(*identity, "source_row").dropDuplicates(identity)
-    shown = F.coalesce("source_row", F.to_json(F.struct(*bad.columns)))
-    shown_rows = bad.join(F.broadcast(found), identity, "left").withColumn("source_row", shown)
+    found = judged.join(wanted, identity, "left_semi").select(*identity, "whole_row").dropDuplicates(identity)
+    shown = F.coalesce("whole_row", F.to_json(F.struct(*bad.columns)))
+    shown_rows = bad.join(F.broadcast(found), identity, "left").withColumn("source_row", shown).drop("whole_row")
     return settled.rows.where(~F.coalesce(contradicting, F.lit(False))).unionByName(shown_rows)

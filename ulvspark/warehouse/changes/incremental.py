@@ -18,6 +18,7 @@ from ulvspark.warehouse.changes.change_feed import (
     newest_commit_note,
     table_id,
 )
+from ulvspark.warehouse.compaction import compact
 from ulvspark.warehouse.keyed_writes import replace_rows
 from ulvspark.warehouse.pinned import PinnedTables
 from ulvspark.warehouse.staging import staging_area
@@ -122,5 +123,6 @@ def _update(
             if newest_commit_note(warehouse, name) != last_note:
                 raise RetryableError(f"table {name}: another job brought it up to date at the same time; run again")
             replace_rows(warehouse, rows, derived.table, changed)
+            compact(warehouse, name)
     changed.unpersist()
     return number if are_few else None

@@ -16,6 +16,7 @@ from ulvspark.warehouse.changes.change_feed import (
     read_changes,
     table_id,
 )
+from ulvspark.warehouse.compaction import compact
 from ulvspark.warehouse.keyed_writes import add_sums
 from ulvspark.warehouse.tables import SMALL_UPDATES, Warehouse
 
@@ -61,6 +62,7 @@ def bring_sums_up_to_date(sums: RunningSums, warehouse: Warehouse) -> None:
             changes = read_changes(warehouse, source, since, until)
             weight = F.when(F.col("_change_type").isin(*TAKEN_OUT), -1).otherwise(1)
             add_sums(warehouse, sums.measure(changes, weight), sums.table)
+            compact(warehouse, name)
 
 
 def _summed_version(warehouse: Warehouse, name: str, about: dict[str, str], source: str) -> int | None:
