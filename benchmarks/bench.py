@@ -21,9 +21,10 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import contenders, in_spark, matrix_speed, memory, reporting, sequences, texts
-from benchmarks.reporting import Comparison, Result
-from benchmarks.texts import Users
+from benchmarks import matrix_speed
+from benchmarks.comparison import contenders, in_spark, memory, reporting, sequences, texts
+from benchmarks.comparison.reporting import Comparison, Result
+from benchmarks.comparison.texts import Users
 from benchmarks.untrained import untrained_bundle
 from ulvspark.contract import arguments
 from ulvspark.history.recent_events import RECORD

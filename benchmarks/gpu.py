@@ -19,7 +19,8 @@ from typing import Any, get_args
 import torch
 from transformers import BertConfig, BertModel
 
-from benchmarks import contenders, matrix_speed, texts
+from benchmarks import matrix_speed
+from benchmarks.comparison import contenders, texts
 from benchmarks.untrained import untrained_bundle
 from ulvspark.contract import arguments
 from ulvspark.history.text import Rendered

@@ -9,7 +9,7 @@ Each night is a run of jobs/score_users.py in a process of its own, on a copy of
 - new model's: as of the day after that, when no user's vector is kept, as with a new model over the same texts.
 
 Prints counts, the seconds of each step, rates, and the memory of all processes of a night together (proportional set
-size, so that shared pages count once). Before the nights, the baseline of benchmarks.contenders scores
+size, so that shared pages count once). Before the nights, the baseline of benchmarks.comparison.contenders scores
 --baseline-users users with all cores; the time that it would need for all users is extrapolated from its rate.
 """
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks import contenders, in_spark, texts
+from benchmarks.comparison import contenders, in_spark, texts
 from benchmarks.untrained import untrained_bundle
 from ulvspark.contract import arguments, schema
 from ulvspark.warehouse.session import get_session

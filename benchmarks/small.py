@@ -2,20 +2,15 @@
 
     python -m benchmarks.small
 
-Four runs, each a process of its own: a source of sixty events is loaded, and loaded again when nothing is new; then a
-hundred users are scored by an untrained bundle around MiniLM, and scored again for the day after. Prints the wall-clock
-seconds of each run and, beside them, the seconds of processor time that the run and its JVM took, which say more on a
-machine that does other work too.
+Four runs, each a process of its own: a source of sixty events is loaded, and loaded again when nothing is new, each
+time beside the usual recipe (``benchmarks.load.usual_load``); then a hundred users are scored by an untrained bundle
+around MiniLM, and scored again for the day after. Prints the seconds of each run by the clock and, beside them, those
+of processors, which say more on a machine that does other work too.
 """
 
 import argparse
-import ctypes
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,29 +18,25 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from benchmarks.processes import ROOT, Seconds, print_line, run
 from benchmarks.untrained import untrained_bundle
 from ulvspark.model.bundle.store import open_store
 
-ROOT = Path(__file__).parents[1]
 AS_OF = date(2024, 6, 1)
-BECOME_SUBREAPER = 36
-"""The ``prctl`` option that makes orphaned grandchildren (the JVM outlives its Python process) our children."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser().parse_args(argv)
-    ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         models = publish_bundle(folder)
         sixty, hundred = write_source(folder / "sixty", 20, 3), write_source(folder / "hundred", 100, 12)
-        report("sixty rows, loaded", load(sixty))
-        report("sixty rows, loaded again", load(sixty))
+        print_line("sixty rows, loaded", load(sixty), usual_load(sixty))
+        print_line("sixty rows, loaded again", load(sixty), usual_load(sixty))
         load(hundred)
         for number in range(2):
             day = AS_OF + timedelta(days=number)
-            report(f"a hundred users, night {number + 1}", score(hundred, models, day))
+            print_line(f"a hundred users, night {number + 1}", score(hundred, models, day))
     return 0
 
 
@@ -57,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def write_source(folder: Path, users: int, events: int) -> Path:
     """A folder with events, products and users as Parquet, and ``source.yaml`` which maps them."""
     folder.mkdir()
-    start = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    start = datetime(2024, 5, 31, 12, tzinfo=UTC)
     titles = (
         "red mug",
         "white heart holder",
@@ -101,16 +92,23 @@ def publish_bundle(folder: Path) -> Path:
     return folder / "models"
 
 
-def load(folder: Path) -> tuple[float, float]:
+def load(folder: Path) -> Seconds:
     """Load a source into the warehouse in its folder."""
-    source = folder / "source.yaml"
-    return run("load_source", {"source": source, "source-root": folder, "warehouse": folder / "warehouse"})
+    arguments = (f"--source={folder}/source.yaml", f"--source-root={folder}", f"--warehouse={folder}/warehouse")
+    return run("jobs/load_source.py", *arguments)
 
 
-def score(folder: Path, models: Path, as_of: date) -> tuple[float, float]:
+def usual_load(folder: Path) -> Seconds:
+    """Load the same tables as one would otherwise write it, into a warehouse of their own."""
+    arguments = (f"--source={folder}", "--format=parquet", f"--warehouse={folder}/usual")
+    return run("-m benchmarks.load.usual_load", *arguments)
+
+
+def score(folder: Path, models: Path, as_of: date) -> Seconds:
     """Score the users of a loaded warehouse."""
-    given = {"as-of": as_of, "models": models, "warehouse": folder / "warehouse", "config": write_config(folder)}
-    return run("score_users", given)
+    config = write_config(folder)
+    arguments = (f"--as-of={as_of}", f"--models={models}", f"--warehouse={folder}/warehouse", f"--config={config}")
+    return run("jobs/score_users.py", *arguments)
 
 
 def write_config(folder: Path) -> Path:
@@ -120,32 +118,6 @@ def write_config(folder: Path) -> Path:
     path = folder / "score.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
-
-
-def run(job: str, arguments: Mapping[str, object]) -> tuple[float, float]:
-    """Run a job to its end, and its JVM; returns the seconds by the clock and those of processor time."""
-    before, started = os.times(), time.perf_counter()
-    command = [sys.executable, f"jobs/{job}.py", *(f"--{name}={value}" for name, value in arguments.items())]
-    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
-    seconds = time.perf_counter() - started
-    wait_for_orphans()
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return seconds, used
-
-
-def wait_for_orphans() -> None:
-    """Reap what a job left running for a moment, so that its processor time counts."""
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
-
-
-def report(what: str, measured: tuple[float, float]) -> None:
-    seconds, processor = measured
-    print(f"{what:30}{seconds:8.1f} s{processor:8.1f} s of processor time", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import json
 
-from benchmarks import bench, contenders, memory, sequences
+from benchmarks import bench
+from benchmarks.comparison import contenders, memory, sequences
 
 FP32 = "ulvspark, unit history, fp32"
 

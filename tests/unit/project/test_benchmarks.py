@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from benchmarks import matrix_speed, night, reporting, scaling, training_speed
+from benchmarks import matrix_speed, night, scaling, training_speed
+from benchmarks.comparison import reporting
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.cpu_engine import CpuEngine
 from ulvspark.model.encoder.precision import PRECISIONS

@@ -13,7 +13,12 @@ PROGRAMS = (
     "model_training.finetune", "model_training.pretrain", "model_training.blend", "model_training.evaluate",
     "jobs.score_users", "benchmarks.gpu",
 )  # fmt: skip
-WORKERS = ("ulvspark.scoring.decide", "ulvspark.scoring.encode", "ulvspark.scoring.texts", "benchmarks.in_spark")
+WORKERS = (
+    "ulvspark.scoring.decide",
+    "ulvspark.scoring.encode",
+    "ulvspark.scoring.texts",
+    "benchmarks.comparison.in_spark",
+)
 """Modules that Spark's Python workers import first: a task's function is pickled as a name in one of them."""
 
 PRINT_POLICY_BEFORE_TORCH = """

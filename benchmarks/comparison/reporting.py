@@ -26,7 +26,7 @@ class Result:
     equal_tiers: float | None = None
     """Share of users who get the same tier as from the baseline, the first contender."""
     memory: dict[str, float] = field(default_factory=dict)
-    """Of one worker, in megabytes: ``peak_mb``, ``share_of_weights_mb`` and others of ``benchmarks.memory``."""
+    """Of one worker, in megabytes: ``peak_mb``, ``share_of_weights_mb`` and others of ``memory``."""
     note: str = ""
     """Why there is no rate."""
 

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType
 
-from benchmarks import contenders
-from benchmarks.texts import Users
+from benchmarks.comparison import contenders
+from benchmarks.comparison.texts import Users
 from ulvspark.history.packing import rows_as_bytes, rows_from_bytes
 from ulvspark.history.population import Population
 

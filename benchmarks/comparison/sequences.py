@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.contenders import predictor
+from benchmarks.comparison.contenders import predictor
 from ulvspark.contract.schema import CODED
 from ulvspark.history.numbers import TEN_THOUSANDTHS
 from ulvspark.history.packing import rows_as_bytes, rows_from_bytes

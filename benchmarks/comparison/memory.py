@@ -1,6 +1,6 @@
 """Measure the memory of several worker processes that hold the same model at the same time.
 
-python -m benchmarks.memory CONTENDER BUNDLE TEXTS    (one worker; benchmarks.bench starts them)
+python -m benchmarks.comparison.memory CONTENDER BUNDLE TEXTS    (one worker; benchmarks.bench starts them)
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 WORKERS = 4
 KB_PER_MB = 1024
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def measure(name: str, bundle: str, texts: Path) -> dict[str, float]:
@@ -19,7 +19,7 @@ def measure(name: str, bundle: str, texts: Path) -> dict[str, float]:
 
     ``peak_mb``, ``libraries_mb``, ``mapped_weights_mb`` and ``share_of_weights_mb``, as ``worker_memory`` has them.
     """
-    command = [sys.executable, "-m", "benchmarks.memory", name, bundle, str(texts)]
+    command = [sys.executable, "-m", "benchmarks.comparison.memory", name, bundle, str(texts)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     workers = [
         subprocess.Popen(
@@ -52,7 +52,7 @@ def main() -> None:
     name, bundle, texts = sys.argv[1:]
     import pandas as pd  # noqa: PLC0415 - the memory that imports take is measured
 
-    from benchmarks import contenders  # noqa: PLC0415
+    from benchmarks.comparison import contenders  # noqa: PLC0415
 
     libraries = status("VmRSS")
     rows = pd.read_parquet(texts)
