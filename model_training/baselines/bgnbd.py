@@ -159,7 +159,9 @@ def _minimise(loss: Callable[[Floats], float], size: int, name: str) -> tuple[fl
     """The positive parameters of least ``loss``, searched in logarithms."""
 
     def of_logarithms(logs: Floats) -> float:
-        return loss(np.exp(logs))
+        # The search also tries parameters at which the likelihood overflows, and turns back from there.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return loss(np.exp(logs))
 
     fit = minimize(of_logarithms, np.zeros(size), bounds=Bounds(-MAX_LOGARITHM, MAX_LOGARITHM))
     if not fit.success:

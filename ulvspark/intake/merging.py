@@ -11,7 +11,7 @@ from ulvspark.contract import schema
 from ulvspark.contract.source.source import SourceConfig
 from ulvspark.intake.price_stamps import changed_events, price_sums, stamp
 from ulvspark.warehouse.changes.known_rows import KnownRows, known_rows
-from ulvspark.warehouse.changes.running_sums import RunningSums, bring_sums_up_to_date
+from ulvspark.warehouse.changes.running_sums import RunningSums, bring_sums_up_to_date, replace_sums
 from ulvspark.warehouse.keyed_writes import MergeCounts, insert, merge
 from ulvspark.warehouse.tables import Warehouse
 
@@ -43,14 +43,18 @@ def _merge_events(warehouse: Warehouse, source: SourceConfig, events: DataFrame,
     products = warehouse.read(schema.PRODUCTS.name)
     if not warehouse.number_of_files(schema.EVENTS.name):
         no_prices = warehouse.spark.createDataFrame([], schema.PRICE_DAYS.ddl)
-        with _stamped(events, None, no_prices, products) as stamped:
-            return merge(warehouse, stamped, schema.EVENTS, None)
+        with _price_sums_kept(events) as sums:
+            merged = merge(warehouse, stamp(events, sums, None, no_prices, products), schema.EVENTS, None)
+            # These are all events, so that their sums need not be computed once more from what was written.
+            replace_sums(PRICE_SUMS, warehouse, sums, warehouse.version(schema.EVENTS.name))
+        return merged
     bring_sums_up_to_date(PRICE_SUMS, warehouse)
     price_days = warehouse.read(schema.PRICE_DAYS.name)
     span = _span_of_corrections(events, source.corrections_reach_days)
     known = known_rows(warehouse, schema.EVENTS, events.select("event_id"), number, span)
     if not known.number:
-        with _stamped(events, None, price_days, products) as stamped:
+        with _price_sums_kept(events) as sums:
+            stamped = stamp(events, sums, None, price_days, products)
             return MergeCounts(insert(warehouse, stamped, schema.EVENTS), 0)
     return _merge_with_known(warehouse, events, known, price_days, products)
 
@@ -63,7 +67,8 @@ def _merge_with_known(
     merged = MergeCounts(0, 0)
     if not changed.isEmpty():
         replaced = known.rows.join(changed.select("event_id"), "event_id", "left_semi")
-        with _stamped(changed, replaced, price_days, products) as stamped:
+        with _price_sums_kept(changed) as sums:
+            stamped = stamp(changed, sums, replaced, price_days, products)
             merged = merge(warehouse, stamped, schema.EVENTS, IS_CHANGED[schema.EVENTS.name], known.span)
     changed.unpersist()
     known.rows.unpersist()
@@ -71,12 +76,10 @@ def _merge_with_known(
 
 
 @contextmanager
-def _stamped(
-    events: DataFrame, known: DataFrame | None, price_days: DataFrame, products: DataFrame
-) -> Iterator[DataFrame]:
-    """``stamp``, with the sums of the new prices cached while the block runs."""
+def _price_sums_kept(events: DataFrame) -> Iterator[DataFrame]:
+    """``price_sums`` of new events, cached while the block runs."""
     sums = price_sums(events, F.lit(1)).persist(StorageLevel.DISK_ONLY)
-    yield stamp(events, sums, known, price_days, products)
+    yield sums
     sums.unpersist()
 
 

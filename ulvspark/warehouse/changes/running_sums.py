@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -49,27 +50,42 @@ def bring_sums_up_to_date(sums: RunningSums, warehouse: Warehouse) -> None:
     """
     name, source = sums.table.name, sums.source.name
     until = warehouse.version(source)
-    about = {"layout": sums.layout, "id": table_id(warehouse, source)}
-    since = _summed_version(warehouse, name, about, source)
+    since = _summed_version(sums, warehouse)
     if since == until:
         return
-    with commit_note(warehouse, SUMMED_UP_TO + json.dumps({**about, "version": until})):
-        if since is None:
-            logger.info("%s is computed from all rows of %s", name, source)
-            rows = sums.measure(warehouse.read(source, until), F.lit(1))
-            warehouse.replace(rows, name, SMALL_UPDATES)
-        else:
-            changes = read_changes(warehouse, source, since, until)
-            weight = F.when(F.col("_change_type").isin(*TAKEN_OUT), -1).otherwise(1)
-            add_sums(warehouse, sums.measure(changes, weight), sums.table)
-            compact(warehouse, name)
+    if since is None:
+        logger.info("%s is computed from all rows of %s", name, source)
+        replace_sums(sums, warehouse, sums.measure(warehouse.read(source, until), F.lit(1)), until)
+        return
+    changes = read_changes(warehouse, source, since, until)
+    weight = F.when(F.col("_change_type").isin(*TAKEN_OUT), -1).otherwise(1)
+    with _noted(sums, warehouse, until):
+        add_sums(warehouse, sums.measure(changes, weight), sums.table)
+        compact(warehouse, name)
 
 
-def _summed_version(warehouse: Warehouse, name: str, about: dict[str, str], source: str) -> int | None:
+def replace_sums(sums: RunningSums, warehouse: Warehouse, rows: DataFrame, version: int) -> None:
+    """Make ``rows``, which are the sums over all rows of the source's ``version``, the whole table."""
+    with _noted(sums, warehouse, version):
+        warehouse.replace(rows, sums.table.name, SMALL_UPDATES)
+
+
+def _noted(sums: RunningSums, warehouse: Warehouse, version: int) -> AbstractContextManager[None]:
+    """Note on the commits of the block that the sums go up to ``version`` of the source."""
+    return commit_note(warehouse, SUMMED_UP_TO + json.dumps({**_about(sums, warehouse), "version": version}))
+
+
+def _about(sums: RunningSums, warehouse: Warehouse) -> dict[str, str]:
+    return {"layout": sums.layout, "id": table_id(warehouse, sums.source.name)}
+
+
+def _summed_version(sums: RunningSums, warehouse: Warehouse) -> int | None:
     """Up to which version of the source the sums go; None if they have to be computed from all rows."""
+    name = sums.table.name
     note = newest_commit_note(warehouse, name) if warehouse.exists(name) else None
     if note is None or not note.startswith(SUMMED_UP_TO):
         return None
     made = json.loads(note.removeprefix(SUMMED_UP_TO))
     version = int(made.pop("version"))
-    return version if made == about and change_feed_reaches(warehouse, source, version) else None
+    is_same = made == _about(sums, warehouse)
+    return version if is_same and change_feed_reaches(warehouse, sums.source.name, version) else None
