@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +46,6 @@ FORMAT_VERSION = "3"
 
 FORMAT = "ulvspark.format_version"
 """The property of a table that holds the format version of its warehouse."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """The place of a write among those of one ``application`` to a table: only higher numbers come after it."""
-
-    application: str
-    number: int
 
 
 class Warehouse:
@@ -174,17 +165,6 @@ class Warehouse:
         """Replace a table (or the rows for which ``where`` holds) in one commit; returns its new version."""
         extent = {"replaceWhere": where, **ALLOW_NEW_COLUMNS} if where else {"overwriteSchema": "true"}
         return self._write(frame, name, "overwrite", partition_by, extent | dict(options or {}))
-
-    def overwrite_in_order(self, frame: DataFrame, name: str, order: Order, where: str | None = None) -> int | None:
-        """``overwrite``, unless a write of a higher ``order`` was there before; returns the new version, else None.
-
-        Delta compares the order within the commit, so of two writers at the same time the higher one wins, whichever
-        comes last.
-        """
-        before = self.version(name)
-        options = {"txnAppId": order.application, "txnVersion": str(order.number)}
-        version = self.overwrite(frame, name, where=where, options=options)
-        return None if version == before else version
 
     def replace(
         self, frame: DataFrame, name: str, properties: Mapping[str, str], partition_by: Sequence[str] = ()

@@ -84,8 +84,8 @@ def _no_rows(spark: SparkSession, target: Target) -> DataFrame:
 def _judged(mapped: DataFrame, place: int, mapping: TableMapping, target: Target, rules: Rules) -> DataFrame:
     """The rows of the source table at ``place`` with their ``outcome``, before keys are compared.
 
-    Rows that are bad by themselves have the ``source_row`` for quarantine. Most rows are good, so that of all others,
-    ``whole_row``, is computed for those alone that turn out to contradict each other.
+    A row that is bad by itself has its ``source_row``, as quarantine keeps it. ``whole_row`` is the same of every row;
+    since most are good, it is read only where good rows turn out to contradict each other.
     """
     (key,) = target.table.key
     content = [name for name in target.table.names if name in target.columns and name != key]

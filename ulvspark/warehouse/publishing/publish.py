@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from pyspark.sql import DataFrame
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 from ulvspark.contract.errors import RetryableError
 from ulvspark.contract.schema import PUBLICATIONS, SCORES, SCORES_HISTORY, Table
 from ulvspark.warehouse.lease.holding import log_held
-from ulvspark.warehouse.tables import FOR_EVERY_READER, Order, Warehouse
+from ulvspark.warehouse.tables import FOR_EVERY_READER, Warehouse
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,14 @@ PUBLISHED: tuple[Table, ...] = (SCORES_HISTORY, SCORES)
 
 A table partitioned by date keeps every date; any other holds the newest date only.
 """
+
+
+@dataclass(frozen=True)
+class Order:
+    """The place of a write among those of one ``application`` to a table: only higher numbers come after it."""
+
+    application: str
+    number: int
 
 
 def publish(
@@ -46,12 +55,26 @@ def publish(
             logger.info("%s keeps %s, which is later than %s", table.name, newest, as_of)
             continue
         where = f"{DATE} = DATE '{as_of.isoformat()}'" if keeps_dates else None
-        version = warehouse.overwrite_in_order(scores, table.name, _order(as_of, lease_number, keeps_dates), where)
+        version = _overwrite_in_order(warehouse, scores, table, _order(as_of, lease_number, keeps_dates), where)
         if version is None:
             _check_was_overtaken(warehouse, table, as_of)
         else:
             versions[table.name] = version
     return versions
+
+
+def _overwrite_in_order(
+    warehouse: Warehouse, scores: DataFrame, table: Table, order: Order, where: str | None
+) -> int | None:
+    """Replace the table, or its rows ``where``; returns the new version, None if a write of a higher order was there.
+
+    Delta compares the order within the commit, so of two writers at the same time the higher one wins, whichever comes
+    last.
+    """
+    before = warehouse.version(table.name)
+    options = {"txnAppId": order.application, "txnVersion": str(order.number)}
+    version = warehouse.overwrite(scores, table.name, where=where, options=options)
+    return None if version == before else version
 
 
 def _order(as_of: date, lease_number: int, keeps_dates: bool) -> Order:
