@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,12 +29,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.comparison import contenders, in_spark, texts
+from benchmarks.processes import ROOT, run
 from benchmarks.untrained import untrained_bundle
 from ulvspark.contract import arguments, schema
 from ulvspark.warehouse.session import get_session
 from ulvspark.warehouse.tables import Warehouse
 
-ROOT = Path(__file__).parents[1]
 COPIED = (schema.EVENTS.name, schema.PRODUCTS.name, schema.USERS.name, schema.TEXT_VECTORS.name)
 """Tables that a night starts with."""
 CACHED = {"texts": "texts", "histories": "encode"}
@@ -107,17 +106,12 @@ def baseline_rate(session: SparkSession, number: int, scratch: Path) -> float:
 
 def night(warehouse: Warehouse, models: str, as_of: date) -> Figures:
     """Run a night; returns its figures from ``ulv_runs`` and, as ``processes_peak_gb``, the most memory it took."""
-    job = [sys.executable, "jobs/score_users.py", f"--as-of={as_of}", f"--warehouse={warehouse.root}"]
-    peak = 0.0
-    with subprocess.Popen([*job, f"--models={Path(models).resolve()}"], cwd=ROOT) as running:
-        while running.poll() is None:
-            peak = max(peak, processes_gb(running.pid))
-            time.sleep(1)
-    if running.returncode:
-        sys.exit(running.returncode)
+    cost = run(
+        "jobs/score_users.py", f"--as-of={as_of}", f"--warehouse={warehouse.root}", f"--models={Path(models).resolve()}"
+    )
     runs = warehouse.read(schema.RUNS.name).where(F.col("as_of_date") == F.lit(as_of))
     (row,) = runs.orderBy(F.desc("started_at")).limit(1).collect()
-    metrics = row["metrics"] | {"processes_peak_gb": peak}
+    metrics = row["metrics"] | {"processes_peak_gb": cost.peak_gb}
     return {"counts": row["counts"], "seconds": row["seconds"], "metrics": metrics}
 
 
@@ -160,32 +154,6 @@ def saved_seconds(figures: Figures) -> float:
         for cached, step in CACHED.items()
         if counts.get(f"{cached}_encoded")
     )
-
-
-def processes_gb(process: int) -> float:
-    """Proportional set size of a process and of all its descendants, in units of 2^30 bytes."""
-    parents = {int(path.parent.name): _parent(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    family = {process}
-    while children := {child for child, parent in parents.items() if parent in family} - family:
-        family |= children
-    return sum(_proportional_kb(number) for number in family) / 2**20
-
-
-def _parent(stat: Path) -> int:
-    """The parent of a process, from its ``/proc/PID/stat``; -1 if the process has ended."""
-    try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
-
-
-def _proportional_kb(number: int) -> int:
-    """Proportional set size of one process; 0 if it has ended or belongs to somebody else."""
-    try:
-        lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def table(nights: dict[str, Figures]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmarks.processes import ROOT, Seconds, print_line, run
+from benchmarks.processes import ROOT, Cost, print_line, run
 from benchmarks.untrained import untrained_bundle
 from ulvspark.model.bundle.store import open_store
 
@@ -92,19 +92,19 @@ def publish_bundle(folder: Path) -> Path:
     return folder / "models"
 
 
-def load(folder: Path) -> Seconds:
+def load(folder: Path) -> Cost:
     """Load a source into the warehouse in its folder."""
     arguments = (f"--source={folder}/source.yaml", f"--source-root={folder}", f"--warehouse={folder}/warehouse")
     return run("jobs/load_source.py", *arguments)
 
 
-def usual_load(folder: Path) -> Seconds:
+def usual_load(folder: Path) -> Cost:
     """Load the same tables as one would otherwise write it, into a warehouse of their own."""
     arguments = (f"--source={folder}", "--format=parquet", f"--warehouse={folder}/usual")
     return run("-m benchmarks.load.usual_load", *arguments)
 
 
-def score(folder: Path, models: Path, as_of: date) -> Seconds:
+def score(folder: Path, models: Path, as_of: date) -> Cost:
     """Score the users of a loaded warehouse."""
     config = write_config(folder)
     arguments = (f"--as-of={as_of}", f"--models={models}", f"--warehouse={folder}/warehouse", f"--config={config}")

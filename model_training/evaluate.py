@@ -109,7 +109,7 @@ def evaluate(
     for predictor in predictors.values():
         check_fits(predictor, training_set, cut)
     at_cut = training_set.rows[training_set.rows["as_of_date"] == cut]
-    truth = None if truth_root is None else read_truth(truth_root, at_cut)
+    truth = None if truth_root is None else read_truth(truth_root, at_cut, cut)
     protocol = describe(training_set, cut_name, manifest)
     print("\n".join(protocol_lines(protocol)))
     clock = Clock()

@@ -1,6 +1,6 @@
 """Scores beside what only a simulator knows of users: how well they recover it, and how well it predicts what happened.
 
-The truth is the table ``truth`` that ``jobs/simulate.py`` writes beside its events.
+The truth is the table ``truth/truth_users`` that ``jobs/simulate.py`` writes beside its events.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ from ulvspark.model.parts.predictions import Decisions
 TRUTH = "the truth itself"
 RECENCY = "days since the last purchase"
 
-COLUMNS = ("user_id", "visits_per_day", "churn_hazard", "price_elasticity", "latent_value", "left_on")
+COLUMNS = ("user_id", "price_elasticity", "left_on", "periods_from", "period_days")
+
+RATES = ("visits_per_day", "churn_hazard", "latent_value")
+"""Columns that hold a value a period."""
 
 ORDER_MEASURES = ("churn_auc", "spearman", "gini", "price_spearman")
 """Measures of what happened that only need an order of users."""
@@ -39,16 +42,25 @@ class Latent:
     values: Floats
 
 
-def read_truth(root: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """The truth below ``root``, in the order of ``rows``. Raises ExpectedError where it is of other users."""
-    table = open_table(root, "truth", "run jobs/simulate.py or correct --truth").to_pyarrow_table(columns=list(COLUMNS))
-    truth: pd.DataFrame = table.to_pandas().set_index("user_id").reindex(rows["user_id"])
+def read_truth(root: str, rows: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """The truth below ``root`` as of a date, in the order of ``rows``: ``RATES`` are those of the date's period.
+
+    Raises ExpectedError where it is of other users, or ends before the date.
+    """
+    table = open_table(f"{root}/truth", "truth_users", "run jobs/simulate.py or correct --truth")
+    truth: pd.DataFrame = table.to_pyarrow_table(columns=[*COLUMNS, *RATES]).to_pandas()
+    truth = truth.set_index("user_id").reindex(rows["user_id"])
     strangers = int(truth["left_on"].isna().sum())
     if strangers:
         raise ExpectedError(
             f"{root}: {strangers} of {len(rows)} users have no truth; give the simulation that the warehouse was "
             "loaded from"
         )
+    period = (as_of - truth["periods_from"].iloc[0]).days // int(truth["period_days"].iloc[0])
+    if not 0 <= period < len(truth[RATES[0]].iloc[0]):
+        raise ExpectedError(f"{root}: nothing was simulated on {as_of}; give the simulation of the warehouse")
+    for name in RATES:
+        truth[name] = np.stack(list(truth[name]))[:, period].astype(np.float64)
     return truth.reset_index(drop=True)
 
 

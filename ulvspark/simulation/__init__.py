@@ -1,1 +1,1 @@
-"""A platform with known truth: users with latent value, churn hazard and price elasticity, and what they did."""
+"""A platform whose truth is known: users, products, what was bought and said, and why. Numpy over blocks of users."""

@@ -25,6 +25,7 @@ MODELS = {
     "score.yaml": ScoreConfig,
     "search.yaml": SearchConfig,
     "simulation.yaml": SimulationConfig,
+    "simulation/*.yaml": SimulationConfig,
     "sources/*.yaml": SourceConfig,
     "tiers.yaml": TierDecision,
     "train.yaml": TrainConfig,
@@ -41,6 +42,7 @@ def test_it_loads(path):
     ("shipped", "spec"),
     [
         (load_config(HistorySpec, CONF / "history.yaml"), HistorySpec),
+        (load_config(SimulationConfig, CONF / "simulation.yaml"), SimulationConfig),
         (load_config(TrainConfig, CONF / "train.yaml").text, TextSpec),
         (load_config(TrainConfig, CONF / "train.yaml").network, NetworkSpec),
         (load_config(TrainConfig, CONF / "train.yaml").network.sequence, SequenceSpec),

@@ -154,3 +154,16 @@ def test_folders_hold_a_dozen_modules_at_most():
     folders = {path.parent for room in ("ulvspark", "model_training", "jobs") for path in modules_of(room)}
     sizes = {folder: len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) for folder in folders}
     assert {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > 12} == {}
+
+
+def test_only_evaluation_reads_the_truth_of_a_simulation():
+    """A model that saw the truth would be judged by what it was told."""
+    may = ("ulvspark/simulation/", "ulvspark/pipelines/simulate.py", "model_training/evaluation/")
+    rooms = [path for room in MAY_IMPORT for path in modules_of(room)]
+    names = re.compile(r"\btruth_(users|products|offers|drift)\b")
+    reading = {
+        str(path.relative_to(ROOT))
+        for path in (*rooms, *sorted((ROOT / "conf").rglob("*.yaml")))
+        if names.search(path.read_text())
+    }
+    assert {path for path in reading if not path.startswith(may)} == set()

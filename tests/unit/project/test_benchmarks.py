@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import matrix_speed, night, scaling, training_speed
+from benchmarks import matrix_speed, night, processes, scaling, training_speed
 from benchmarks.comparison import reporting
 from ulvspark.model.encoder.backbone import load_backbone
 from ulvspark.model.encoder.cpu_engine import CpuEngine
@@ -36,7 +36,7 @@ def test_table_has_a_column_for_each_night():
 
 
 def test_memory_counts_this_process():
-    assert 0.01 < night.processes_gb(os.getpid()) < 1000
+    assert 0.01 < processes.processes_gb(os.getpid()) < 1000
 
 
 def test_a_night_is_compared_with_the_baseline():

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from deltalake import write_deltalake
 from model_training import evaluate
 from model_training.baselines import Tried, boosting
 from model_training.evaluation.judge import BUNDLE, Contest
-from model_training.evaluation.truth import RECENCY, TRUTH, oracle, read_truth, recover
+from model_training.evaluation.truth import RATES, RECENCY, TRUTH, oracle, read_truth, recover
 from model_training.report.writing import truth_lines
 from tests import training_set
 from tests.outcomes import outcome
@@ -32,6 +33,13 @@ def made_truth(users: int = 3000) -> pd.DataFrame:
         "price_elasticity": dice.lognormal(1, 0.6, users), "latent_value": visits * power,
         "left_on": [AS_OF + timedelta(days=int(min(each, 9999))) for each in stays],
     })  # fmt: skip
+
+
+def write_truth(root: Path, truth: pd.DataFrame) -> None:
+    """As the simulator writes it: rates are lists, of which the second one is that of AS_OF."""
+    lists = {name: [[-1.0, value] for value in truth[name]] for name in RATES}
+    written = truth.assign(**lists, periods_from=AS_OF - timedelta(days=30), period_days=28)
+    write_deltalake(root / "truth" / "truth_users", written)
 
 
 def contest(truth: pd.DataFrame) -> Contest:
@@ -87,7 +95,7 @@ def test_the_report_holds_the_truth_only_where_it_is_given(tiny_bert, tmp_path, 
     monkeypatch.setitem(boosting.SETTINGS, "n_estimators", 5)
     warehouse = str(training_set.write(tmp_path / "warehouse"))
     models = publish(tmp_path, tiny_bert)
-    write_deltalake(tmp_path / "sim/truth", made_truth(80))
+    write_truth(tmp_path / "sim", made_truth(80))
     evaluate.main([*arguments(warehouse, models, tmp_path / "out"), "--truth", str(tmp_path / "sim")])
     assert "order of what happened" in capsys.readouterr().out
     page = (tmp_path / "out/report.md").read_text()
@@ -100,10 +108,20 @@ def test_the_report_holds_the_truth_only_where_it_is_given(tiny_bert, tmp_path, 
     assert "simulator" not in (tmp_path / "plain/report.md").read_text()
 
 
+def test_the_truth_is_that_of_the_date(tmp_path):
+    truth = made_truth(5)
+    write_truth(tmp_path, truth)
+    rows = training_set.frame(users=8).head(5)
+    read = read_truth(str(tmp_path), rows, AS_OF)
+    np.testing.assert_allclose(read[list(RATES)], truth.set_index("user_id").loc[rows["user_id"], list(RATES)])
+    with pytest.raises(ExpectedError, match="nothing was simulated on 2020-05-04; give the simulation of the ware"):
+        read_truth(str(tmp_path), rows, AS_OF + timedelta(days=60))
+
+
 def test_the_truth_of_others_is_refused(tmp_path):
-    write_deltalake(tmp_path / "truth", made_truth(5))
+    write_truth(tmp_path, made_truth(5))
     rows = training_set.frame(users=8).head(8)
     with pytest.raises(ExpectedError, match="3 of 8 users have no truth"):
-        read_truth(str(tmp_path), rows)
-    with pytest.raises(ExpectedError, match=r"no Delta table truth .*; run jobs/simulate.py"):
-        read_truth(str(tmp_path / "elsewhere"), rows)
+        read_truth(str(tmp_path), rows, AS_OF)
+    with pytest.raises(ExpectedError, match=r"no Delta table truth_users .*; run jobs/simulate.py"):
+        read_truth(str(tmp_path / "elsewhere"), rows, AS_OF)
