@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Simulate. Raises ExpectedError as ``ulvspark.pipelines.simulate`` does."""
     args = parser().parse_args(argv)
     config = load_config(SimulationConfig, args.config, args.overrides)
-    rows = simulate(Warehouse(get_session(JOB, args.out), args.out), config, args.until, args.assignments)
+    session = get_session(JOB, args.out, makes_little=config.is_small)
+    rows = simulate(Warehouse(session, args.out), config, args.until, args.assignments)
     for name, number in rows.items():
         print(f"{name}: {number:,} rows")
     print(f"The tables are in {args.out}, and what is behind them in {args.out}/truth.")

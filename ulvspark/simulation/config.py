@@ -187,6 +187,11 @@ class SimulationConfig(Strict):
         return self
 
     @property
+    def is_small(self) -> bool:
+        """Whether all its events, about one in twelve days of each user, take a few megabytes alone."""
+        return self.users * self.days < 12 * 200_000
+
+    @property
     def end(self) -> date:
         """The day on which the simulation ends, not a part of it."""
         return self.start + timedelta(days=self.days)

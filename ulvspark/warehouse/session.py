@@ -71,18 +71,20 @@ LAPTOP_SETTINGS = {
 """For a Spark that starts here without a given master: one machine needs few partitions and no user interface."""
 
 
-def get_session(app: str, root: str = "", reads: Sequence[str] = ()) -> SparkSession:
+def get_session(app: str, root: str = "", reads: Sequence[str] = (), makes_little: bool = False) -> SparkSession:
     """The running session, or a new one: on the master given by spark-submit, else on all cores of this machine.
 
     ``root`` is the warehouse's address: support for S3 is loaded only when it begins with s3a://. ``reads`` are the
-    files and folders that the job reads: where they hold little, a Spark that starts here is set up for small data.
+    files and folders that the job reads: where they hold little, a Spark that starts here is set up for small data; so
+    it is where the job ``makes_little`` out of nothing.
 
     Raises ExpectedError when Spark cannot start, or is running and starts a new Python worker for each task.
     """
     with_s3 = root.startswith("s3a://")
     everywhere = SETTINGS | (S3A_SETTINGS if with_s3 else {})
     if _starts_here():
-        start_spark({"spark.app.name": app, **everywhere, **_local_settings(reads), **delta_settings(with_s3)})
+        local = _local_settings(makes_little or is_small(reads))
+        start_spark({"spark.app.name": app, **everywhere, **local, **delta_settings(with_s3)})
     builder = SparkSession.builder.appName(app)
     for key, value in everywhere.items():
         builder = builder.config(key, value)
@@ -118,14 +120,14 @@ def _starts_here() -> bool:
     return "PYSPARK_GATEWAY_PORT" not in os.environ and SparkContext._gateway is None
 
 
-def _local_settings(reads: Sequence[str]) -> dict[str, str]:
+def _local_settings(small: bool) -> dict[str, str]:
     # Workers run this interpreter; only spark-submit reads spark.pyspark.python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = SETTINGS | {"spark.log.level": "ERROR", **_scratch_settings()}
     if "MASTER" in os.environ or "--master" in os.environ.get("PYSPARK_SUBMIT_ARGS", ""):
         return settings
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    return settings | LAPTOP_SETTINGS | (SMALL_DATA_SETTINGS if is_small(reads) else {})
+    return settings | LAPTOP_SETTINGS | (SMALL_DATA_SETTINGS if small else {})
 
 
 def _scratch_settings() -> dict[str, str]:
