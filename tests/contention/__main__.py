@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
@@ -80,11 +81,13 @@ def _made(folder: Path, root: str, gates: Mapping[str, object]) -> tuple[Shop, W
 
 def _after_a_kill(made: Shop, warehouse: Warehouse, given: Mapping[str, str]) -> tuple[Case, Warehouse, list[Ended]]:
     """A night is killed while it has the lease; one that waits gets its turn when the lease expires."""
-    _, job, arguments = made.score("killed", NIGHT)
+    # Later than the dates of all cases before.
+    date = NIGHT + timedelta(days=20)
+    _, job, arguments = made.score("killed", date)
     killed = start(job, [*arguments, "--run-id=killed"], given)
     kill_when(killed, lambda: statuses(warehouse)["started"] > 0)
-    second = made.score("after the kill", NIGHT, "--wait=600")
-    case = Case(KILLED, [second], [0], scored(NIGHT))
+    second = made.score("after the kill", date, "--wait=600")
+    case = Case(KILLED, [second], [0], scored(date))
     began = time.monotonic()
     night = ended("after the kill", start(job, second[2], given), began)
     assert warehouse.read("ulv_runs").where("run_id = 'killed'").first().status == "killed"
