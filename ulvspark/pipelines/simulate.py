@@ -58,15 +58,13 @@ def simulate(
     with full_disk_as_expected_error(f"simulating into {tables.root}"):
         exposed = _expose(tables, config, span, assignments)
         rows["products"] = _replace(tables, "products", _frame(tables, _products(config, span.end)))
-        rows["users"] = _replace(tables, "users", on_spark.users(tables.spark, config, span.end))
+        rows["users"] = _replace(tables, "users", on_spark.user_rows(tables.spark, config, span.end))
         if not span.since:
             rows |= _write_what_lasts(tables, config)
-        rows["truth/truth_users"] = _replace(
-            _hidden(tables), "truth_users",
-            on_spark.of_blocks(tables.spark, config, exposed, span.end, on_spark.user_truth),
-        )  # fmt: skip
+        known = on_spark.user_truth_rows(tables.spark, config, exposed, span.end)
+        rows["truth/truth_users"] = _replace(_hidden(tables), "truth_users", known)
         if config.offers:
-            effects = on_spark.of_blocks(tables.spark, config, None, span.end, on_spark.offer_truth)
+            effects = on_spark.offer_truth_rows(tables.spark, config, span.end)
             rows["truth/truth_offers"] = _replace(_hidden(tables), "truth_offers", effects)
         rows["events"] = _write_events(tables, config, exposed, span)
     return rows
@@ -108,7 +106,7 @@ def _expose(tables: Warehouse, config: SimulationConfig, span: Span, assignments
         return None
     first = config.start + timedelta(days=span.since)
     if assignments is None:
-        new = on_spark.exposures(tables.spark, config, span.since, span.end)
+        new = on_spark.exposure_rows(tables.spark, config, span.since, span.end)
     else:
         new = _assigned(tables, config, assignments).withColumn("exposed_on", F.lit(first))
     if span.since:
@@ -181,7 +179,7 @@ def _write_events(tables: Warehouse, config: SimulationConfig, exposed: DataFram
     }
 
     def made(taken: on_spark.Made) -> DataFrame:
-        return on_spark.of_blocks(tables.spark, config, exposed, span.end, taken, span.since)
+        return on_spark.block_rows(tables.spark, config, exposed, span.end, taken, span.since)
 
     if not span.since:
         tables.replace(made(Block.events), "events", properties)

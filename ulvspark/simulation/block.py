@@ -62,10 +62,10 @@ def block(config: SimulationConfig, ids: Ints, exposures: Exposures, end: int, s
 
     Only events that are delivered or changed on day ``since`` or later are sure to be all there.
     """
-    someone = people(config, ids, end)
-    days = presence(config, someone, exposures.of(ids), end)
-    made = looks(config, someone, days, visits(config, someone, days, max(0, since - LOOK_BACK), end))
-    return Block(config, someone, days, made, log(config, someone, made), end)
+    users = people(config, ids, end)
+    days = presence(config, users, exposures.among(ids), end)
+    made = looks(config, users, days, visits(config, users, days, max(0, since - LOOK_BACK), end))
+    return Block(config, users, days, made, log(config, users, made), end)
 
 
 def numbers(total: int, size: int = USERS) -> Iterator[Ints]:

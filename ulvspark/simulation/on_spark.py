@@ -15,6 +15,7 @@ from ulvspark.simulation.config import SimulationConfig
 from ulvspark.simulation.draws import Ints
 from ulvspark.simulation.users.offers import EXPOSURES, NO_EXPOSURES, Exposures, scheduled
 from ulvspark.simulation.users.people import number_of_users, people, user_names, user_table
+from ulvspark.simulation.users.presence import presence
 
 ROWS_A_BATCH = 20_000
 
@@ -24,17 +25,17 @@ Made = Callable[[Block], pa.Table]
 """What is taken of a block."""
 
 
-def users(spark: SparkSession, config: SimulationConfig, end: int) -> DataFrame:
+def user_rows(spark: SparkSession, config: SimulationConfig, end: int) -> DataFrame:
     """What the platform knows of its users when day ``end`` begins."""
 
     def made(ids: Ints, exposed: Exposures) -> pa.Table:
-        someone = people(config, ids, 1)
-        return user_table(config, someone).filter(pa.array(someone.joined < end))
+        users = people(config, ids, 1)
+        return user_table(config, users).filter(pa.array(users.joined < end))
 
     return _mapped(_blocks(spark, config, end, None), number_of_users(config, end), made)
 
 
-def exposures(spark: SparkSession, config: SimulationConfig, first: int, end: int) -> DataFrame:
+def exposure_rows(spark: SparkSession, config: SimulationConfig, first: int, end: int) -> DataFrame:
     """Exposures of the days from ``first`` to before ``end`` where nobody else assigns."""
 
     def made(ids: Ints, exposed: Exposures) -> pa.Table:
@@ -48,7 +49,7 @@ def exposures(spark: SparkSession, config: SimulationConfig, first: int, end: in
     return _mapped(_blocks(spark, config, end, None), number_of_users(config, end), made)
 
 
-def of_blocks(
+def block_rows(
     spark: SparkSession, config: SimulationConfig, exposed: DataFrame | None, end: int, taken: Made, since: int = 0
 ) -> DataFrame:
     """What ``taken`` gives of each block of users before day ``end``; see ``block`` for ``since``.
@@ -62,14 +63,24 @@ def of_blocks(
     return _mapped(_blocks(spark, config, end, exposed), number_of_users(config, end), made)
 
 
-def user_truth(made: Block) -> pa.Table:
-    """The truth behind the users of a block who have joined."""
-    return truth.user_truth(made.config, made.people, made.presence).filter(pa.array(made.people.joined < made.end))
+def user_truth_rows(spark: SparkSession, config: SimulationConfig, exposed: DataFrame | None, end: int) -> DataFrame:
+    """The truth behind the users who have joined before day ``end``; ``exposed`` as in ``block_rows``."""
+
+    def made(ids: Ints, exposures: Exposures) -> pa.Table:
+        users = people(config, ids, end)
+        known = truth.user_truth(config, users, presence(config, users, exposures.among(ids), end))
+        return known.filter(pa.array(users.joined < end))
+
+    return _mapped(_blocks(spark, config, end, exposed), number_of_users(config, end), made)
 
 
-def offer_truth(made: Block) -> pa.Table:
-    """What offers do to the users of a block."""
-    return truth.offer_truth(made.config, made.people)
+def offer_truth_rows(spark: SparkSession, config: SimulationConfig, end: int) -> DataFrame:
+    """What offers do to each user who may have joined before day ``end``."""
+
+    def made(ids: Ints, exposures: Exposures) -> pa.Table:
+        return truth.offer_truth(config, people(config, ids, 1))
+
+    return _mapped(_blocks(spark, config, end, None), number_of_users(config, end), made)
 
 
 def _blocks(spark: SparkSession, config: SimulationConfig, end: int, exposed: DataFrame | None) -> DataFrame:
@@ -87,9 +98,10 @@ def _blocks(spark: SparkSession, config: SimulationConfig, end: int, exposed: Da
         F.datediff("exposed_on", F.lit(config.start)).cast("bigint").alias("day"),
     )
     grouped = given.groupBy(F.floor(F.col("user") / USERS).alias("block")).agg(
-        *(F.collect_list(name).alias(name) for name in ("user", "offer", "day"))
+        F.collect_list(F.struct("user", "offer", "day")).alias("given")
     )
-    return blocks.join(grouped, "block", "left").repartition(tasks, "block")
+    columns = [F.col(f"given.{name}").alias(name) for name in ("user", "offer", "day")]
+    return blocks.join(grouped, "block", "left").select("block", *columns).repartition(tasks, "block")
 
 
 def _mapped(blocks: DataFrame, total: int, made: Callable[[Ints, Exposures], pa.Table]) -> DataFrame:

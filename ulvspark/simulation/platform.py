@@ -42,8 +42,8 @@ def all_scheduled(config: SimulationConfig, ids: np.ndarray, end: int) -> Exposu
     """The exposures of a block of users before day ``end`` where nobody else assigns."""
     if not config.offers:
         return NO_EXPOSURES
-    someone = people(config, ids, 1)
-    return scheduled(config, someone.joined, ids, user_names(ids).to_pylist(), 0, end)
+    users = people(config, ids, 1)
+    return scheduled(config, users.joined, ids, user_names(ids).to_pylist(), 0, end)
 
 
 def has_joined(made: Block) -> Bools:

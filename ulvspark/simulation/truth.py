@@ -24,50 +24,50 @@ from ulvspark.simulation.users.presence import Presence
 FOLDER = "truth"
 
 
-def user_truth(config: SimulationConfig, someone: People, days: Presence) -> pa.Table:
+def user_truth(config: SimulationConfig, users: People, days: Presence) -> pa.Table:
     """A row a user: what drives it, without offers and drifts.
 
     Lists hold a value for each ``period_days`` since ``periods_from``: the user's states, and the rates that they and
     what lasts come to. ``left_on`` is the day on which the user leaves for good, which may lie in the future.
     """
     behaviour = config.behaviour
-    visits = behaviour.visits_per_day * np.exp(someone.log_visits)
-    value = np.exp(someone.log_value)
-    of_profile = profile_effects(config, someone.profile)
-    buys_from = np.where(np.isfinite(someone.becomes_buyer), someone.becomes_buyer, days.left)
-    users = len(someone.ids)
+    visits = behaviour.visits_per_day * np.exp(users.log_visits)
+    value = np.exp(users.log_value)
+    of_profile = profile_effects(config, users.profile)
+    buys_from = np.where(np.isfinite(users.becomes_buyer), users.becomes_buyer, days.left)
+    number = len(users.ids)
     return pa.table({
-        "user_id": user_names(someone.ids),
-        "kind": pa.array([KINDS[kind] for kind in someone.kind], pa.string()),
-        "own": someone.own,
+        "user_id": user_names(users.ids),
+        "kind": pa.array([KINDS[kind] for kind in users.kind], pa.string()),
+        "own": users.own,
         **{f"profile_{what}": effect for what, effect in zip(("visits", "value", "hazard"), of_profile, strict=True)},
-        "price_elasticity": someone.elasticity,
-        "purchase_rate": 1 / (1 + np.exp(-someone.purchase_odds)),
-        "first_purchase_hazard": first_purchase_hazard(config, someone.ids),
+        "price_elasticity": users.elasticity,
+        "purchase_rate": 1 / (1 + np.exp(-users.purchase_odds)),
+        "first_purchase_hazard": first_purchase_hazard(config, users.ids),
         "buys_from": _dates(config, buys_from),
         "left_on": _dates(config, days.left),
-        "periods_from": pa.array([config.start] * users, pa.date32()),
-        "period_days": pa.array([PERIOD_DAYS] * users, pa.int64()),
-        **{name: _lists(state) for name, state in someone.states.items()},
+        "periods_from": pa.array([config.start] * number, pa.date32()),
+        "period_days": pa.array([PERIOD_DAYS] * number, pa.int64()),
+        **{name: _lists(state) for name, state in users.states.items()},
         "visits_per_day": _lists(visits),
         "order_value": _lists(value),
         "latent_value": _lists(visits * value),
-        "churn_hazard": _lists(behaviour.hazard_per_day * np.exp(someone.log_hazard)),
-        "click_rate": _lists(someone.click_rate),
+        "churn_hazard": _lists(behaviour.hazard_per_day * np.exp(users.log_hazard)),
+        "click_rate": _lists(users.click_rate),
     })  # fmt: skip
 
 
-def offer_truth(config: SimulationConfig, someone: People) -> pa.Table:
+def offer_truth(config: SimulationConfig, users: People) -> pa.Table:
     """A row a user and offer: what it does to the user, whoever gets it."""
     tables = []
     for offer in config.offers:
-        helped, lost = responses(config, offer, someone.ids)
+        helped, lost = responses(config, offer, users.ids)
         response = np.where(helped, HELPED, np.where(lost, LOST, UNMOVED))
         tables.append(pa.table({
-            "user_id": user_names(someone.ids),
-            "offer": pa.array([offer.name] * len(someone.ids), pa.string()),
+            "user_id": user_names(users.ids),
+            "offer": pa.array([offer.name] * len(users.ids), pa.string()),
             "response": pa.array(response, pa.string()),
-            **{f"{name}_effect": effect for name, effect in multipliers(config, offer, someone.ids).items()},
+            **{f"{name}_effect": effect for name, effect in multipliers(config, offer, users.ids).items()},
         }))  # fmt: skip
     return pa.concat_tables(tables) if tables else OFFER_TRUTH.empty_table()
 

@@ -60,7 +60,7 @@ class Log:
         return Log(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def log(config: SimulationConfig, someone: People, made: Looks) -> Log:
+def log(config: SimulationConfig, users: People, made: Looks) -> Log:
     """What these looks leave: always a view, sometimes more."""
     draws = Draws(config.seed)
     chance = {step: draws.uniform(step, made.key) for step in ("search", "cart", "return", "review")}
@@ -68,7 +68,7 @@ def log(config: SimulationConfig, someone: People, made: Looks) -> Log:
     happens[:, SEARCH] = chance["search"] < 0.25
     happens[:, STEPS.index("view")] = True
     happens[:, STEPS.index("click")] = made.clicked
-    cart_odds = np.exp(cart_interest(config, someone.ids)[made.user] - 1.8)
+    cart_odds = np.exp(cart_interest(config, users.ids)[made.user] - 1.8)
     happens[:, STEPS.index("cart")] = made.bought | (made.clicked & (chance["cart"] < cart_odds / (1 + cart_odds)))
     happens[:, PURCHASE] = made.bought
     happens[:, RETURN] = made.bought & (chance["return"] < 0.08 / (1 + np.exp(made.said)))
@@ -77,7 +77,7 @@ def log(config: SimulationConfig, someone: People, made: Looks) -> Log:
     second = (86_400 * made.day + made.second + 20 * made.item)[look] + step
     later = (step == RETURN) | (step == REVIEW)
     second[later] += (86_400 * (2 + (MOST_DAYS - 2) * draws.uniform("later", made.key[look[later]]))).astype(np.int64)
-    order = ((someone.ids[made.user] * 40_000 + made.day) * MOST_A_DAY + made.visit) * MOST_A_VISIT + made.item
+    order = ((users.ids[made.user] * 40_000 + made.day) * MOST_A_DAY + made.visit) * MOST_A_VISIT + made.item
     return _delivered(config, look, step, order[look] * len(STEPS) + step, second)
 
 
@@ -102,7 +102,7 @@ def _some_day_after(draws: Draws, share: float, what: str, key: Ints, day: Ints,
     return np.where(draws.uniform(what, key) < share, day + 1 + draws.below(MOST_DAYS, f"{what} when", key), otherwise)
 
 
-def event_rows(config: SimulationConfig, someone: People, made: Looks, kept: Log, as_of: int) -> pa.Table:
+def event_rows(config: SimulationConfig, users: People, made: Looks, kept: Log, as_of: int) -> pa.Table:
     """Events as the platform's table holds them when day ``as_of`` begins."""
     look, step = kept.look, kept.step
     user, product = made.user[look], made.product[look]
@@ -111,7 +111,7 @@ def event_rows(config: SimulationConfig, someone: People, made: Looks, kept: Log
     order = kept.key // (len(STEPS) * MOST_A_VISIT)
     columns = [
         pa.array(kept.key).cast(pa.string()),
-        user_names(someone.ids).take(pa.array(user)),
+        user_names(users.ids).take(pa.array(user)),
         pa.array(order).cast(pa.string()),
         pa.array((kept.second + _start(config)) * 1_000_000).cast(pa.timestamp("us", "UTC")),
         _names(config, kept),
@@ -120,7 +120,7 @@ def event_rows(config: SimulationConfig, someone: People, made: Looks, kept: Log
         pa.array(price, mask=searched),
         pa.array(made.list_price[look], mask=searched),
         pa.array(texts.ratings(made)[look], mask=~reviewed),
-        _texts(config, someone, made, kept),
+        _texts(config, users, made, kept),
         pa.array(np.datetime64(config.start) + kept.delivered, pa.date32()),
     ]
     return pa.Table.from_arrays(columns, schema=EVENTS)
@@ -140,12 +140,12 @@ def _names(config: SimulationConfig, kept: Log) -> pa.StringArray:
     return pa.array([*STEPS, BROKEN_NAME], pa.string()).take(pa.array(place))
 
 
-def _texts(config: SimulationConfig, someone: People, made: Looks, kept: Log) -> pa.StringArray:
+def _texts(config: SimulationConfig, users: People, made: Looks, kept: Log) -> pa.StringArray:
     """The words of searches and reviews, null for other events."""
     searched, reviewed = np.nonzero(kept.step == SEARCH)[0], np.nonzero(kept.step == REVIEW)[0]
     written = pa.concat_arrays([
-        texts.searches(config, someone, made, kept.look[searched]),
-        texts.reviews(config, someone, made, kept.look[reviewed]),
+        texts.searches(config, users, made, kept.look[searched]),
+        texts.reviews(config, users, made, kept.look[reviewed]),
     ])  # fmt: skip
     place = np.full(len(kept.step), -1)
     place[searched] = np.arange(len(searched))

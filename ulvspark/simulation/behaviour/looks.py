@@ -46,21 +46,21 @@ class Looks:
     """The user's mood on the day as a review or a search tells it."""
 
 
-def looks(config: SimulationConfig, someone: People, days: Presence, made: Visits) -> Looks:
+def looks(config: SimulationConfig, users: People, days: Presence, made: Visits) -> Looks:
     """What is looked at in each visit."""
     draws = Draws(config.seed)
-    ids = someone.ids[made.user]
+    ids = users.ids[made.user]
     more = draws.uniform("looks", ids, made.day, made.number)
     number = 1 + np.searchsorted(poisson_thresholds(_MORE_LOOKS, MOST_A_VISIT - 1), more)
     visit = np.repeat(np.arange(len(number)), number)
     item = np.arange(len(visit)) - np.repeat(np.cumsum(number) - number, number)
     user, day = made.user[visit], made.day[visit]
     key = draws.hashes("look", ids[visit], day, made.number[visit], item).astype(np.int64)
-    product = _chosen(config, someone, user, day, key)
+    product = _chosen(config, users, user, day, key)
     full, price, gain = _prices(config, product, day)
     period = day // PERIOD_DAYS
-    odds = _log_odds(config, someone, user, product, gain) + np.log(days.buying[user, day])
-    bought = (draws.uniform("bought", key) < 1 / (1 + np.exp(-odds))) & (day >= someone.becomes_buyer[user])
+    odds = _log_odds(config, users, user, product, gain) + np.log(days.buying[user, day])
+    bought = (draws.uniform("bought", key) < 1 / (1 + np.exp(-odds))) & (day >= users.becomes_buyer[user])
     items = _ITEMS * days.value[user, day]
     return Looks(
         user=user,
@@ -72,10 +72,10 @@ def looks(config: SimulationConfig, someone: People, days: Presence, made: Visit
         product=product,
         list_price=full,
         price=price,
-        clicked=bought | (draws.uniform("clicked", key) < someone.click_rate[user, period]),
+        clicked=bought | (draws.uniform("clicked", key) < users.click_rate[user, period]),
         bought=bought,
         quantity=np.clip(items + draws.uniform("quantity", key), 1, 500).astype(np.int64),
-        said=someone.states["words"][user, period] + 0.7 * draws.normal("said", key),
+        said=users.states["words"][user, period] + 0.7 * draws.normal("said", key),
     )
 
 
@@ -85,10 +85,10 @@ def category_elasticity(config: SimulationConfig) -> Floats:
     return np.exp(config.prices.elasticity_spread / 2 * numbers)
 
 
-def _log_odds(config: SimulationConfig, someone: People, user: Ints, product: Ints, gain: Floats) -> Floats:
+def _log_odds(config: SimulationConfig, users: People, user: Ints, product: Ints, gain: Floats) -> Floats:
     """The log odds of buying: ``gain`` is the share by which the price lies below the one remembered."""
-    elasticity = someone.elasticity[user] * category_elasticity(config)[products(config).category[product]]
-    return someone.purchase_odds[user] + 2 * elasticity * gain
+    elasticity = users.elasticity[user] * category_elasticity(config)[products(config).category[product]]
+    return users.purchase_odds[user] + 2 * elasticity * gain
 
 
 def _prices(config: SimulationConfig, product: Ints, day: Ints) -> tuple[Floats, Floats, Floats]:
@@ -101,17 +101,17 @@ def _prices(config: SimulationConfig, product: Ints, day: Ints) -> tuple[Floats,
     return full, price, np.clip(1 - price / remembered, -1, 1)
 
 
-def _chosen(config: SimulationConfig, someone: People, user: Ints, day: Ints, key: Ints) -> Ints:
+def _chosen(config: SimulationConfig, users: People, user: Ints, day: Ints, key: Ints) -> Ints:
     """Of two products of a favourite category the one that suits the user's tastes, more often than not."""
     draws, sold = Draws(config.seed), products(config)
-    moved = _tastes_moved(config, someone.ids[user], day)
+    moved = _tastes_moved(config, users.ids[user], day)
     favourite = draws.below(_FAVOURITES, "favourite", key)
-    category = draws.below(len(words.CATEGORIES), "taste", someone.ids[user], favourite, moved)
+    category = draws.below(len(words.CATEGORIES), "taste", users.ids[user], favourite, moved)
     period = day // PERIOD_DAYS
-    style = someone.states["pictures"][user, period] + np.where(
-        moved > 0, draws.normal("taste in pictures", someone.ids[user], moved), 0.0
+    style = users.states["pictures"][user, period] + np.where(
+        moved > 0, draws.normal("taste in pictures", users.ids[user], moved), 0.0
     )
-    quality, value = someone.states["relations"][user, period], someone.log_value[user, period]
+    quality, value = users.states["relations"][user, period], users.log_value[user, period]
     candidates = [_candidate(config, category, day, key, number) for number in range(2)]
     suits = [_suits(sold, product, day, style, quality) + value * sold.price_level[product] for product in candidates]
     first = draws.uniform("choice", key) < 1 / (1 + np.exp(suits[1] - suits[0]))

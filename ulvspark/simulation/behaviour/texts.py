@@ -25,26 +25,26 @@ def ratings(made: Looks) -> Ints:
     return 1 + np.searchsorted(_RATING_BOUNDS, made.said)
 
 
-def searches(config: SimulationConfig, someone: People, made: Looks, rows: Ints) -> pa.StringArray:
+def searches(config: SimulationConfig, users: People, made: Looks, rows: Ints) -> pa.StringArray:
     """The words of a search that led to these looks: a topic, the kind of product, or the user's own words."""
     draws, key = Draws(config.seed), made.key[rows]
     topic = np.searchsorted(_TOPIC_BOUNDS, made.said[rows])
     kind = products(config).kind[made.product[rows]]
     first = draws.zipf(len(words.TOPICS["plain"]), 2.0, "word of search", key)
     common = (topic * len(words.NOUNS) + kind) * len(words.TOPICS["plain"]) + first
-    ids = someone.ids[made.user[rows]]
+    ids = users.ids[made.user[rows]]
     own = _own(draws, ids, key, "search", _OWN_IN_SEARCHES)
     return _written(np.where(own, -1 - (ids * len(words.TOPICS) + topic), common), lambda code: _search(draws, code))
 
 
-def reviews(config: SimulationConfig, someone: People, made: Looks, rows: Ints) -> pa.StringArray:
+def reviews(config: SimulationConfig, users: People, made: Looks, rows: Ints) -> pa.StringArray:
     """The words of the reviews of these looks: a verdict by the rating, and what it is about, or the user's own."""
     draws, key = Draws(config.seed), made.key[rows]
     rating = ratings(made)[rows] - 1
     verdict = draws.zipf(len(words.VERDICTS[0]), 1.0, "verdict", key)
     aspect = draws.zipf(len(words.ASPECTS), 1.0, "aspect", key)
     common = (rating * len(words.VERDICTS[0]) + verdict) * len(words.ASPECTS) + aspect
-    ids = someone.ids[made.user[rows]]
+    ids = users.ids[made.user[rows]]
     own = _own(draws, ids, key, "review", _OWN_IN_REVIEWS)
     return _written(np.where(own, -1 - (ids * len(words.VERDICTS) + rating), common), lambda code: _review(draws, code))
 

@@ -25,18 +25,18 @@ class Visits:
     """Seconds after midnight."""
 
 
-def visits(config: SimulationConfig, someone: People, days: Presence, first: int, end: int) -> Visits:
+def visits(config: SimulationConfig, users: People, days: Presence, first: int, end: int) -> Visits:
     """The visits from day ``first`` to before day ``end``: a Poisson process, of which a day holds three at most."""
     draws = Draws(config.seed)
     mean = days.visits[:, first:end]
-    chance = draws.uniform("visits", someone.ids[:, None], np.arange(first, end))
+    chance = draws.uniform("visits", users.ids[:, None], np.arange(first, end))
     none = np.exp(-mean)
     user, column = np.nonzero(days.present[:, first:end] & (chance > none))
     mean, chance, none = mean[user, column], chance[user, column], none[user, column]
     number = 1 + (chance > none * (1 + mean)) + (chance > none * (1 + mean + mean**2 / 2))
     user, day = np.repeat(user, number), np.repeat(column + first, number)
     place = _places(number)
-    ids = someone.ids[user]
+    ids = users.ids[user]
     # From six in the morning to half past eleven at night, so that a visit ends before midnight.
     second = 6 * 3600 + draws.below(63_000, "second", ids, day, place)
     return Visits(user, day, place, second)

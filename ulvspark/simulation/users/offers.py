@@ -29,7 +29,7 @@ class Exposures:
     day: Ints
     """Days since the start."""
 
-    def of(self, ids: Ints) -> "Exposures":
+    def among(self, ids: Ints) -> "Exposures":
         """Those of a block of users, whose numbers follow one another."""
         mine = (self.user >= ids[0]) & (self.user <= ids[-1])
         return Exposures(self.user[mine], self.offer[mine], self.day[mine])

@@ -209,12 +209,12 @@ def user_names(ids: Ints) -> pa.StringArray:
     return pa.array([f"u{each}" for each in ids.tolist()], pa.string())
 
 
-def user_table(config: SimulationConfig, someone: People) -> pa.Table:
+def user_table(config: SimulationConfig, users: People) -> pa.Table:
     """What the platform knows of these users."""
     values = {name: (*values, NEW_COUNTRY) if name == "country" else values for name, values in PROFILE.items()}
     columns = {
-        name: pa.array(values[name], pa.string()).take(pa.array(places, mask=~someone.known[name]))
-        for name, places in someone.profile.items()
+        name: pa.array(values[name], pa.string()).take(pa.array(places, mask=~users.known[name]))
+        for name, places in users.profile.items()
     }
-    signup = pa.array(np.datetime64(config.start) + someone.joined, pa.date32())
-    return pa.table({"user_id": user_names(someone.ids), "signup": signup, **columns})
+    signup = pa.array(np.datetime64(config.start) + users.joined, pa.date32())
+    return pa.table({"user_id": user_names(users.ids), "signup": signup, **columns})

@@ -27,29 +27,29 @@ class Presence:
     """The day on which the user leaves for good (n,): within the days simulated, or else as hazards were at last."""
 
 
-def presence(config: SimulationConfig, someone: People, exposures: Exposures, days: int) -> Presence:
+def presence(config: SimulationConfig, users: People, exposures: Exposures, days: int) -> Presence:
     """What these users' days are like, up to a day; ``exposures`` are those of these users, by their place in it."""
     period = np.arange(days) // PERIOD_DAYS
-    offered = effects(config, someone.ids, exposures, days)
-    hazard = config.behaviour.hazard_per_day * np.exp(someone.log_hazard)[:, period] * offered["leaving"]
+    offered = effects(config, users.ids, exposures, days)
+    hazard = config.behaviour.hazard_per_day * np.exp(users.log_hazard)[:, period] * offered["leaving"]
     hazard *= _steps(config.drifts("hazard"), days)
-    joined = np.arange(days) >= someone.joined[:, None]
-    left = _left(config, someone, np.where(joined, hazard, 0.0), hazard[:, -1])
-    visits = config.behaviour.visits_per_day * np.exp(someone.log_visits)[:, period] * _calendar(config, days)
+    joined = np.arange(days) >= users.joined[:, None]
+    left = _left(config, users, np.where(joined, hazard, 0.0), hazard[:, -1])
+    visits = config.behaviour.visits_per_day * np.exp(users.log_visits)[:, period] * _calendar(config, days)
     return Presence(
-        present=joined & (np.arange(days) < left[:, None]) & (someone.kind != SIGN_UP_ONLY)[:, None],
+        present=joined & (np.arange(days) < left[:, None]) & (users.kind != SIGN_UP_ONLY)[:, None],
         visits=visits,
         buying=offered["buying"],
-        value=np.exp(someone.log_value)[:, period] * offered["order_value"],
+        value=np.exp(users.log_value)[:, period] * offered["order_value"],
         left=left,
     )
 
 
-def _left(config: SimulationConfig, someone: People, hazard: Floats, last: Floats) -> Ints:
+def _left(config: SimulationConfig, users: People, hazard: Floats, last: Floats) -> Ints:
     """The first day on which the hazards of all days so far exceed what the user's life is worth."""
-    life = Draws(config.seed).exponential("life", someone.ids)
+    life = Draws(config.seed).exponential("life", users.ids)
     lived = np.cumsum(hazard, axis=1)
-    beyond = hazard.shape[1] + np.maximum(someone.joined - hazard.shape[1], 0)
+    beyond = hazard.shape[1] + np.maximum(users.joined - hazard.shape[1], 0)
     later = beyond + np.ceil((life - lived[:, -1]) / last)
     within = (lived < life[:, None]).sum(axis=1)
     left: Ints = np.where(lived[:, -1] >= life, within, np.minimum(later, 10**6)).astype(np.int64)
