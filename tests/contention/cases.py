@@ -138,7 +138,9 @@ def loaded_and_scored(newest: date) -> Callable[[Warehouse], None]:
 
 
 def statuses(warehouse: Warehouse) -> Counter[str]:
-    """How many runs have each status."""
+    """How many runs have each status; none where no job has run yet."""
+    if not warehouse.exists("ulv_runs"):
+        return Counter()
     return Counter(each.status for each in warehouse.read("ulv_runs").select("status").collect())
 
 
