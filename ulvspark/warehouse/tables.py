@@ -91,7 +91,11 @@ class Warehouse:
         if self.root.startswith(CATALOG):
             return self.spark.catalog.tableExists(self.identifier(name))
         try:
-            return DeltaTable.isDeltaTable(self.spark, self.location(name))
+            there = bool(DeltaTable.isDeltaTable(self.spark, self.location(name)))
+            if not there:
+                # Delta would keep a "no" that it gave while another job was making the table.
+                self._forget_log(name)
+            return there
         except Py4JJavaError as error:
             said = str(error.java_exception).splitlines()[0]
             kind = ExpectedError if outage(error) is None else RetryableError
@@ -248,6 +252,12 @@ class Warehouse:
             database = jvm.scala.Option.apply(self.root.removeprefix(CATALOG))
             table = jvm.org.apache.spark.sql.catalyst.TableIdentifier(name, database)
         return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, table)
+
+    def _forget_log(self, name: str) -> None:
+        """Let Delta read a table's log anew when it is asked next."""
+        jvm: Any = self.spark._jvm
+        path = jvm.org.apache.hadoop.fs.Path(self.location(name))
+        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(self.spark._jsparkSession, path)
 
     def _check_exists(self, name: str) -> None:
         if not self.exists(name):

@@ -1,6 +1,7 @@
 """The warehouse's reads and writes, by folder and by catalog name."""
 
 import contextlib
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,16 @@ def test_many_small_files_are_joined_and_few_stay(spark, warehouse, monkeypatch)
         numbers.append(warehouse.number_of_files("things"))
     assert numbers == [1, 2, 1]
     assert rows(warehouse) == made
+
+
+def test_a_table_that_another_job_was_making_is_found_once_it_is_there(spark, warehouse, tmp_path):
+    made = Warehouse(spark, str(tmp_path / "made"))
+    made.append(spark.range(1), "numbers")
+    log = Path(warehouse.location("numbers")) / "_delta_log"
+    log.mkdir(parents=True)
+    assert not warehouse.exists("numbers"), "its log has no commit yet"
+    shutil.copytree(made.location("numbers"), log.parent, dirs_exist_ok=True)
+    assert warehouse.exists("numbers")
 
 
 def test_a_missing_table_is_one_clear_sentence(warehouse):
