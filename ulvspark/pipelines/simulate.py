@@ -16,7 +16,7 @@ from ulvspark.contract.assignment import TREATMENT
 from ulvspark.contract.errors import ExpectedError
 from ulvspark.contract.storage.disk import full_disk_as_expected_error
 from ulvspark.simulation import on_spark, truth
-from ulvspark.simulation.block import Block
+from ulvspark.simulation.block import LOOK_BACK, Block
 from ulvspark.simulation.catalogue.pictures import picture_path, troubles, write_pictures
 from ulvspark.simulation.catalogue.products import product_table, products
 from ulvspark.simulation.catalogue.relations import brand_table, category_table, relation_table
@@ -28,9 +28,6 @@ JOB = "simulate"
 
 UNTIL, CONFIGURATION = "ulvspark.simulated_until", "ulvspark.simulation"
 """Properties of the simulated events: the day that was reached, and a digest of the configuration."""
-
-CHANGES_REACH_DAYS = 40
-"""What is corrected or deleted on a day was delivered at most as many days before."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def simulate(
     """
     span = _span(tables, config, until)
     rows: dict[str, int] = {}
-    with full_disk_as_expected_error(f"simulating into {tables.root}"):
+    with full_disk_as_expected_error(f"simulating into {tables.root}", "some tables are new and others old until then"):
         exposed = _expose(tables, config, span, assignments)
         rows["products"] = _replace(tables, "products", _frame(tables, _products(config, span.end)))
         rows["users"] = _replace(tables, "users", on_spark.user_rows(tables.spark, config, span.end))
@@ -187,7 +184,7 @@ def _write_events(tables: Warehouse, config: SimulationConfig, exposed: DataFram
     if config.deliveries.corrected or config.deliveries.deleted:
         corrected = made(partial(Block.corrected_since, day=span.since))
         deleted = made(partial(Block.deleted_since, day=span.since))
-        _correct(tables, corrected, deleted, config.start + timedelta(days=max(0, span.since - CHANGES_REACH_DAYS)))
+        _correct(tables, corrected, deleted, config.start + timedelta(days=max(0, span.since - LOOK_BACK)))
     new = made(partial(Block.delivered_since, day=span.since))
     first = config.start + timedelta(days=span.since)
     # One commit, which may be repeated: after a kill before the next line the days are made again.

@@ -14,17 +14,15 @@ FULL_DISK_MESSAGES = ("No space left on device", "inline_container", "iostream e
 
 
 @contextmanager
-def full_disk_as_expected_error(doing: str) -> Iterator[None]:
-    """Raises ExpectedError where the block runs out of disk space while ``doing``."""
+def full_disk_as_expected_error(doing: str, left: str = "what was there before is unchanged") -> Iterator[None]:
+    """Raises ExpectedError where the block runs out of disk space while ``doing``; ``left`` says what is there then."""
     try:
         yield
     except Exception as error:
         full = getattr(error, "errno", None) == errno.ENOSPC
         if not full and not any(message in str(error) for message in FULL_DISK_MESSAGES):
             raise
-        raise ExpectedError(
-            f"no space left on disk while {doing}; free some and try again (what was there before is unchanged)"
-        ) from error
+        raise ExpectedError(f"no space left on disk while {doing}; free some and try again ({left})") from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulvspark.simulation.behaviour.visits import Visits
+from ulvspark.simulation.behaviour.visits import Visits, places_within
 from ulvspark.simulation.catalogue import words
 from ulvspark.simulation.catalogue.prices import discount, list_price, remembered_discount
 from ulvspark.simulation.catalogue.products import Products, products
@@ -53,7 +53,7 @@ def looks(config: SimulationConfig, users: People, days: Presence, made: Visits)
     more = draws.uniform("looks", ids, made.day, made.number)
     number = 1 + np.searchsorted(poisson_thresholds(_MORE_LOOKS, MOST_A_VISIT - 1), more)
     visit = np.repeat(np.arange(len(number)), number)
-    item = np.arange(len(visit)) - np.repeat(np.cumsum(number) - number, number)
+    item = places_within(number)
     user, day = made.user[visit], made.day[visit]
     key = draws.hashes("look", ids[visit], day, made.number[visit], item).astype(np.int64)
     product = _chosen(config, users, user, day, key)

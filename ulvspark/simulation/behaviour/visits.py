@@ -35,13 +35,13 @@ def visits(config: SimulationConfig, users: People, days: Presence, first: int, 
     mean, chance, none = mean[user, column], chance[user, column], none[user, column]
     number = 1 + (chance > none * (1 + mean)) + (chance > none * (1 + mean + mean**2 / 2))
     user, day = np.repeat(user, number), np.repeat(column + first, number)
-    place = _places(number)
+    place = places_within(number)
     ids = users.ids[user]
     # From six in the morning to half past eleven at night, so that a visit ends before midnight.
     second = 6 * 3600 + draws.below(63_000, "second", ids, day, place)
     return Visits(user, day, place, second)
 
 
-def _places(sizes: Ints) -> Ints:
+def places_within(sizes: Ints) -> Ints:
     """0, 1, 2 ... within each group of these sizes."""
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)

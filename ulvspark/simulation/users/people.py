@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ulvspark.simulation.config import SimulationConfig
-from ulvspark.simulation.draws import Draws, Floats, Ints
+from ulvspark.simulation.draws import Bools, Draws, Floats, Ints
 
 PERIOD_DAYS = 28
 """What moves users holds for as long, counted from the start of the platform."""
@@ -55,7 +55,7 @@ class People:
     """Days since the start."""
     profile: dict[str, Ints]
     """Places in ``PROFILE``; of ``country`` one more for the new one."""
-    known: dict[str, np.ndarray]
+    known: dict[str, Bools]
     """Whether the platform knows each of these of the user."""
     own: Floats
     """What drives a user for good, standard normal."""
@@ -137,7 +137,7 @@ def _profile(config: SimulationConfig, draws: Draws, ids: Ints, joined: Ints) ->
     return profile
 
 
-def _known(draws: Draws, ids: Ints) -> dict[str, np.ndarray]:
+def _known(draws: Draws, ids: Ints) -> dict[str, Bools]:
     """A third of the users lack one or more of their attributes."""
     lacking = draws.uniform("lacks attributes", ids) < 1 / 3
     surely = draws.below(len(PROFILE), "lacks surely", ids)
